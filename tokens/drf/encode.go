@@ -21,7 +21,7 @@ func AppendJSON(dst []byte, v any) []byte {
 }
 
 // AppendASCII appends v as Python's json.dumps does with separators (",", ":"), which is what stands in a token: like
-// AppendJSON, but with every character outside ASCII as `\uXXXX`.
+// AppendJSON, but with DEL and every character outside ASCII as `\uXXXX`.
 func AppendASCII(dst []byte, v any) []byte {
 	return encoder{ascii: true}.value(dst, v, 0)
 }
@@ -133,12 +133,12 @@ func (e encoder) str(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// simple writes an ASCII character. Neither `<` nor `/` nor DEL is escaped, as Python does not.
+// simple writes an ASCII character. Python escapes neither `<` nor `/`, and DEL only where it escapes all but ASCII.
 func (e encoder) simple(dst []byte, c byte) []byte {
 	switch {
 	case c != '/' && strings.IndexByte(escaped, c) >= 0:
 		return append(dst, '\\', escapes[strings.IndexByte(escaped, c)])
-	case c < 0x20:
+	case c < 0x20, c == 0x7F && e.ascii:
 		return appendEscape(dst, rune(c))
 	}
 	return append(dst, c)

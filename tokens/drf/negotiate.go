@@ -12,12 +12,10 @@ var jsonType = mediaType{main: "application", sub: "json"}
 // refuseAccept looks at what the client wants to receive: `?format=` and the Accept header. It returns nil if that is JSON.
 func refuseAccept(r *http.Request) *Answer {
 	if format := lastValue(r.URL.RawQuery, "format"); format != "" && format != "json" {
-		a := NotFound()
-		return &a
+		return refuse(http.StatusNotFound, "Not found.")
 	}
 	if _, ok := accepted(r); !ok {
-		a := Detail(http.StatusNotAcceptable, "Could not satisfy the request Accept header.")
-		return &a
+		return refuse(http.StatusNotAcceptable, "Could not satisfy the request Accept header.")
 	}
 	return nil
 }

@@ -59,8 +59,6 @@ func (v *View) answer(w http.ResponseWriter, r *http.Request) Answer {
 	return v.Post(r, in)
 }
 
-func (v *View) read(w http.ResponseWriter, r *http.Request) (any, *Answer) { return Object{}, nil }
-
 func notAnObject(data any) Answer {
 	problem := "Invalid data. Expected a dictionary, but got " + pythonType(data) + "."
 	if data == nil {
