@@ -1,0 +1,85 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrBusy means that as many passwords as may wait are waiting already. It is the
+// 503 with Retry-After of the login: nothing was computed, and a later attempt
+// may succeed.
+var ErrBusy = errors.New("too many passwords are being checked at this moment")
+
+// pool bounds what all hashes together take of cores and memory.
+type pool struct {
+	places chan struct{}       // one for each that runs or waits
+	slots  *semaphore.Weighted // one for each lane that computes
+	memory *semaphore.Weighted // bytes
+	size   int64               // of slots
+	budget int64               // of memory
+}
+
+func newPool(slots, queue int, budget int64) *pool {
+	return &pool{
+		places: make(chan struct{}, slots+queue),
+		slots:  semaphore.NewWeighted(int64(slots)),
+		memory: semaphore.NewWeighted(budget),
+		size:   int64(slots),
+		budget: budget,
+	}
+}
+
+// run computes when w has its place, or answers ErrBusy at once, or the error of
+// ctx when that ends while waiting. A computation that has begun is finished.
+func (p *pool) run(ctx context.Context, w work, compute func()) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case p.places <- struct{}{}:
+		defer func() { <-p.places }()
+	default:
+		return ErrBusy
+	}
+	// Always slots before memory: no two can wait for each other. What asks for
+	// more than there is runs alone.
+	lanes := min(max(int64(w.p), 1), p.size)
+	if err := p.slots.Acquire(ctx, lanes); err != nil {
+		return err
+	}
+	defer p.slots.Release(lanes)
+	bytes := min(int64(w.memory())<<10, p.budget)
+	if err := p.memory.Acquire(ctx, bytes); err != nil {
+		return err
+	}
+	defer p.memory.Release(bytes)
+	compute()
+	return nil
+}
+
+// autoParallel leaves one core to the rest of the process and three quarters of
+// the memory; one hash at a time is the least.
+func autoParallel(cores int, memory, each int64) int {
+	slots := max(cores-1, 1)
+	if each > 0 {
+		slots = int(min(int64(slots), max(memory/4/each, 1)))
+	}
+	return slots
+}
+
+// memoryLimit returns the bytes that this process may use: the least of what the
+// control group, the machine and the Go runtime say.
+func memoryLimit() int64 {
+	limit := debug.SetMemoryLimit(-1) // a negative limit only reads
+	for _, read := range []func() (uint64, error){memlimit.FromCgroup, memlimit.FromSystem} {
+		if n, err := read(); err == nil && n > 0 && n < math.MaxInt64 {
+			limit = min(limit, int64(n))
+		}
+	}
+	return limit
+}
