@@ -1,32 +1,64 @@
 package route
 
+import "fmt"
+
 // Config is one entry of `routes`: a site, with the rules that are its exceptions.
+// Order never matters, neither of routes nor of rules: the most specific one speaks.
 type Config struct {
+	// Name stands in logs and messages; unique. Default: "routes[0]" and so on.
 	Name string `mapstructure:"name"`
 	// Host is one name or a list: exact ("crm.example.com"), or a wildcard
-	// ("*.shop.example.com": one or more labels). Empty is any host.
+	// ("*.shop.example.com": one or more labels in front, not shop.example.com
+	// itself). Without port; letter case does not matter; names outside ASCII in
+	// their xn-- form. Default: any host, after the routes that name one.
 	Host []string `mapstructure:"host"`
-	// Path is an exact path ("/x") or a subtree ("/x/*", with /x itself). Empty is "/*".
+	// Path is a path ("/x", the same as "/x/") or a path and all below it ("/x/*",
+	// with /x itself). Letter case matters. Default: "/*".
 	Path string `mapstructure:"path"`
-	// To names an upstream.
-	To   string `mapstructure:"to"`
-	Auth Auth   `mapstructure:"auth"`
-	// StripPrefix is taken off the front of the path before it is forwarded.
-	StripPrefix string       `mapstructure:"strip_prefix"`
-	Rules       []RuleConfig `mapstructure:"rules"`
+	// To names the upstream. Required.
+	To string `mapstructure:"to"`
+	// Auth is who may pass: public, optional (anonymous too, but a bad token is
+	// refused), required, deny, or {groups: [...]}: whoever is in one of them.
+	// Default: required.
+	Auth Auth `mapstructure:"auth"`
+	// StripPrefix is taken off the front of the path before it is forwarded: with
+	// "/old", the request /old/x reaches the upstream as /x. It must be the path of
+	// the route or a parent of it. Default: nothing.
+	StripPrefix string `mapstructure:"strip_prefix"`
+	// Rules are the exceptions. Default: none.
+	Rules []RuleConfig `mapstructure:"rules"`
 }
 
 // RuleConfig is one exception below a route; what it does not say it has from the route.
 type RuleConfig struct {
-	Path    string   `mapstructure:"path"`
+	// Path is written like a route's: whole, from the first slash, and inside the
+	// path of the route. Default, with methods only: the path of the route.
+	Path string `mapstructure:"path"`
+	// Methods narrows the rule to these; GET includes HEAD. What is sent with
+	// another method is not touched by the rule. Default: all.
 	Methods []string `mapstructure:"methods"`
-	Auth    Auth     `mapstructure:"auth"`
+	// Auth is who may pass, as on a route. Default: the route's.
+	Auth Auth `mapstructure:"auth"`
 }
 
 // Auth is who may pass, as written: a word (public, optional, required, deny) or
 // a map of conditions that must all hold. The zero value is "not said": required
 // on a route, the route's own on a rule.
 type Auth struct {
-	Word   string   `mapstructure:"-"`
+	// Word is public, optional, required or deny.
+	Word string `mapstructure:"-"`
+	// Groups admits a user who is in at least one of them. Exact names, letter case
+	// matters. Default: every user with a valid token.
 	Groups []string `mapstructure:"groups"`
+}
+
+// UnmarshalText takes the word. Which words there are is checked by New, which
+// knows where it stands; only no word at all is refused here, because the zero
+// Auth means something.
+func (a *Auth) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return fmt.Errorf("auth is empty; write %s, or leave it out", words)
+	}
+	*a = Auth{Word: string(text)}
+	return nil
 }

@@ -1,0 +1,203 @@
+package identity
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// Headers strips and sets. It never changes; any number of goroutines may use it.
+type Headers struct {
+	set      []header
+	names    map[string]bool // folded
+	families []string        // folded, without the underscore at the end
+	first    [256]bool       // folded first bytes of names and families
+	longest  int             // bytes of the longest of them
+}
+
+// header is one that is set.
+type header struct {
+	name   string // canonical, as net/http writes it
+	source source
+}
+
+// own never comes from a client: the default headers, so that a backend that still
+// reads one after it was renamed is safe, and what gatehouse says about forwarding.
+// Proxy is what CGI makes HTTP_PROXY of (CVE-2016-5385).
+var own = []string{
+	"X-User-Id", "X-User-Name", "X-User-Email", "X-User-Groups",
+	"X-Forwarded-*", "Forwarded", "X-Real-IP", "X-Original-*", "X-Rewrite-*", "Proxy",
+}
+
+// misspelt are headers that belong to the request itself. They pass as they are,
+// but a spelling such as Content_Length is someone trying.
+var misspelt = map[string]string{
+	"content_length": "Content-Length", "content_type": "Content-Type", "transfer_encoding": "Transfer-Encoding",
+}
+
+// New compiles the section, and reports all that is wrong with it at once: each a
+// *Fault.
+func New(cfg Config) (*Headers, error) {
+	h := &Headers{names: map[string]bool{}}
+	var faults []error
+	add := func(at, other, problem, fix string) {
+		faults = append(faults, &Fault{At: at, Other: other, Problem: problem, Fix: fix})
+	}
+	for _, name := range own {
+		h.strip(name)
+	}
+	for folded := range misspelt {
+		h.note(folded)
+	}
+
+	sources := cfg.Headers
+	if sources == nil {
+		sources = defaults
+	}
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		at := "headers." + name
+		if problem, fix := checkName(name); problem != "" {
+			add(at, "", problem, fix)
+			continue
+		}
+		folded := Fold(name)
+		if other, taken := seen[folded]; taken {
+			add(at, other, fmt.Sprintf("%s and %s are the same header for a backend", textproto.CanonicalMIMEHeaderKey(name), strings.TrimPrefix(other, "headers.")), "take one out")
+			continue
+		}
+		seen[folded] = at
+		s, problem, fix := compile(sources[name])
+		if problem != "" {
+			add(at, "", problem, fix)
+			continue
+		}
+		h.set = append(h.set, header{textproto.CanonicalMIMEHeaderKey(name), s})
+		h.strip(name)
+	}
+	for i, name := range cfg.AlsoStrip {
+		if problem, fix := checkFamily(name); problem != "" {
+			add(fmt.Sprintf("also_strip[%d]", i), "", problem, fix)
+			continue
+		}
+		h.strip(name)
+	}
+	if faults != nil {
+		return nil, errors.Join(faults...)
+	}
+	slices.SortFunc(h.set, func(a, b header) int { return cmp.Compare(a.name, b.name) })
+	return h, nil
+}
+
+// strip takes note of a name, or of a family with "-*" at its end.
+func (h *Headers) strip(name string) {
+	family, isFamily := strings.CutSuffix(name, "-*")
+	folded := Fold(family)
+	if isFamily {
+		h.families = append(h.families, folded)
+	} else {
+		h.names[folded] = true
+	}
+	h.note(folded)
+}
+
+func (h *Headers) note(folded string) {
+	h.first[folded[0]] = true
+	h.longest = max(h.longest, len(folded))
+}
+
+// Names are the headers that Set writes, in the order of the alphabet.
+func (h *Headers) Names() []string {
+	names := make([]string, len(h.set))
+	for i := range h.set {
+		names[i] = h.set[i].name
+	}
+	return names
+}
+
+// Managed reports whether a client's header or trailer of this name is taken away.
+func (h *Headers) Managed(name string) bool {
+	if name == "" || !h.first[fold(name[0])] {
+		return false
+	}
+	var room [64]byte
+	folded := appendFold(room[:0], name[:min(len(name), h.longest+1)])
+	if h.names[string(folded)] {
+		return true
+	}
+	for _, family := range h.families {
+		if len(folded) >= len(family) && string(folded[:len(family)]) == family &&
+			(len(folded) == len(family) || folded[len(family)] == '_') {
+			return true
+		}
+	}
+	usual, ok := misspelt[string(folded)]
+	return ok && !strings.EqualFold(name, usual)
+}
+
+// Strip removes from what a client sent every header that Managed names. The keys need
+// not be in canonical form. nil is fine, so a request's trailers can be given as they are.
+func (h *Headers) Strip(hdr http.Header) {
+	for name := range hdr {
+		if h.Managed(name) {
+			delete(hdr, name)
+		}
+	}
+}
+
+// Person is the user as far as headers can tell. The zero Person is nobody.
+type Person struct {
+	UserID   string // never empty for a user
+	Username string
+	Email    string
+	Groups   []string
+	// Claims finds a claim of the token by its steps. nil is no claims.
+	Claims func(path []string) (any, bool)
+}
+
+// MaxValue is the longest value that is sent, in bytes after escaping: what the
+// usual backends take in one header line.
+const MaxValue = 7 << 10
+
+// TooLong is an identity that does not fit into a header. It is not cut off, because
+// what is left might be someone else. A 431.
+type TooLong struct {
+	Header string
+	Bytes  int // after escaping
+}
+
+func (e *TooLong) Error() string {
+	return fmt.Sprintf("identity header %s would have %d bytes, more than %d", e.Header, e.Bytes, MaxValue)
+}
+
+// Set writes the headers of a user into an outgoing request whose client headers
+// went through Strip. Each is there exactly once or not at all; for the zero Person, or one
+// without UserID, not at all. An error is a *TooLong, and none is written then.
+func (h *Headers) Set(out http.Header, p Person) error {
+	for i := range h.set {
+		delete(out, h.set[i].name)
+	}
+	if p.UserID == "" {
+		return nil
+	}
+	for i := range h.set {
+		name := h.set[i].name
+		value, ok := h.set[i].source.value(p)
+		if !ok {
+			continue
+		}
+		if len(value) > MaxValue {
+			for j := range h.set[:i] {
+				delete(out, h.set[j].name)
+			}
+			return &TooLong{name, len(value)}
+		}
+		out[name] = []string{value}
+	}
+	return nil
+}

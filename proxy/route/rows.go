@@ -1,0 +1,68 @@
+package route
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Row is one line of the flattened table.
+type Row struct {
+	Host        string // "" is any; "*.x" a wildcard
+	Path        string
+	Methods     []string // none is all
+	Policy      Policy
+	To          string
+	StripPrefix string
+	Route       string // its name
+	RouteIndex  int
+	RuleIndex   int // -1: the route itself
+
+	host hostPattern
+	path pattern
+}
+
+// Rows is the table in the order in which a request is held against it: the first
+// row that fits, speaks.
+func (t *Table) Rows() []Row { return slices.Clone(t.rows) }
+
+func newRow(h hostPattern, p pattern, m Match) Row {
+	row := Row{
+		Host: h.String(), Path: p.String(), To: m.Route.To, StripPrefix: m.Route.StripPrefix,
+		Policy: m.Policy(), Route: m.Route.Name, RouteIndex: m.Route.Index, RuleIndex: -1, host: h, path: p,
+	}
+	if m.Rule != nil {
+		row.Methods, row.RuleIndex = m.Rule.Methods, m.Rule.Index
+	}
+	return row
+}
+
+func compareRows(a, b Row) int {
+	return cmp.Or(
+		cmp.Compare(hostRank(a.host), hostRank(b.host)),
+		cmp.Compare(a.Host, b.Host),
+		cmp.Compare(pathRank(a.path), pathRank(b.path)),
+		cmp.Compare(a.Path, b.Path),
+		-cmp.Compare(min(1, len(a.Methods)), min(1, len(b.Methods))),
+		cmp.Compare(strings.Join(a.Methods, " "), strings.Join(b.Methods, " ")),
+	)
+}
+
+// hostRank: exact hosts, then wildcards, more labels first, then any host.
+func hostRank(h hostPattern) int {
+	switch {
+	case h.name == "":
+		return 1 << 20
+	case h.wild:
+		return 1<<10 - strings.Count(h.name, ".")
+	}
+	return 0
+}
+
+// pathRank: paths, then subtrees, longer ones first.
+func pathRank(p pattern) int {
+	if p.tree {
+		return -strings.Count(p.base, "/")
+	}
+	return -1 << 20
+}
