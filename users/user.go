@@ -2,6 +2,8 @@ package users
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -12,18 +14,60 @@ var (
 	ErrCredentials = errors.New("no active account found with the given credentials")
 )
 
-// User is one account, with the columns of Django's auth_user and its groups.
+// User is one account, with the columns of Django's auth_user and its groups. It
+// is a snapshot: nothing in it changes, and Groups may be shared with others, so
+// it must not be written to.
 type User struct {
-	ID          int64
-	Username    string
-	Password    string // encoded in one of Django's forms; never logged
-	FirstName   string
-	LastName    string
-	Email       string
-	IsActive    bool
-	IsStaff     bool
-	IsSuperuser bool
-	DateJoined  time.Time
-	LastLogin   time.Time // zero: never
-	Groups      []string  // sorted
+	ID          int64     `json:"id"`
+	Username    string    `json:"username"`
+	Password    string    `json:"-"` // encoded in one of Django's forms; never logged
+	FirstName   string    `json:"first_name"`
+	LastName    string    `json:"last_name"`
+	Email       string    `json:"email"`
+	IsActive    bool      `json:"is_active"`
+	IsStaff     bool      `json:"is_staff"`
+	IsSuperuser bool      `json:"is_superuser"`
+	DateJoined  time.Time `json:"date_joined"`
+	LastLogin   time.Time `json:"last_login,omitzero"` // zero: never
+	Groups      []string  `json:"groups"`              // sorted; empty, not nil
+}
+
+// String returns name and number, without the hash.
+func (u User) String() string { return fmt.Sprintf("%s (%d)", u.Username, u.ID) }
+
+// GoString is [User.String]: no verb of fmt prints the hash.
+func (u User) GoString() string { return u.String() }
+
+// LogValue returns name and number, without the hash.
+func (u User) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int64("id", u.ID), slog.String("name", u.Username))
+}
+
+// NewUser is an account to be made. Only Username must be given.
+type NewUser struct {
+	Username  string // stored in NFKC
+	Password  string // plain; "" makes an account that cannot log in
+	Encoded   string // a hash made elsewhere, kept as it is, instead of Password
+	Email     string
+	FirstName string
+	LastName  string
+	Groups    []string
+	Staff     bool
+	Superuser bool
+	Inactive  bool
+}
+
+// Change is what shall be different about an account; nil and empty fields leave
+// things as they are. Groups are set first, then added, then removed.
+type Change struct {
+	Username     *string // stored in NFKC
+	Email        *string
+	FirstName    *string
+	LastName     *string
+	SetGroups    *[]string
+	AddGroups    []string
+	RemoveGroups []string
+	Active       *bool
+	Staff        *bool
+	Superuser    *bool
 }

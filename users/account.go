@@ -1,0 +1,252 @@
+package users
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"gatehouse/users/password"
+)
+
+// CreateUser makes an account. The name is stored in NFKC and must not exist
+// ([ErrExists]); every value that cannot be accepted is a [*Fault]. Hashing may
+// answer [password.ErrBusy].
+func (s *Store) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	u, err := n.check()
+	if err != nil {
+		return User{}, err
+	}
+	switch {
+	case n.Encoded != "":
+		u.Password = n.Encoded
+	case n.Password != "":
+		if u.Password, err = s.hasher.Hash(ctx, n.Password); err != nil {
+			return User{}, err
+		}
+	default:
+		u.Password = password.Unusable()
+	}
+	u.DateJoined = s.now()
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := insertUser(ctx, tx, &u); err != nil {
+			return err
+		}
+		u, err = oneUser(ctx, tx, selectUsers+` WHERE u.id = $1`+orderUsers, u.ID)
+		return err
+	})
+	s.live.drop(u.ID)
+	if s.dialect.unique(err) {
+		return User{}, ErrExists
+	}
+	return u, err
+}
+
+func insertUser(ctx context.Context, tx *sql.Tx, u *User) error {
+	err := tx.QueryRowContext(ctx, `
+		INSERT INTO users (username, password, first_name, last_name, email, is_active, is_staff, is_superuser, date_joined)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		RETURNING id`,
+		u.Username, u.Password, u.FirstName, u.LastName, u.Email,
+		integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser), micros(u.DateJoined),
+	).Scan(&u.ID)
+	if err != nil {
+		return err
+	}
+	return addGroups(ctx, tx, u.ID, u.Groups)
+}
+
+// UserByName returns the account of exactly that name, or [ErrNotFound].
+func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
+	return oneUser(ctx, s.reader, selectUsers+` WHERE u.username = $1`+orderUsers, name)
+}
+
+// UserByID returns the account as it is now, or [ErrNotFound].
+func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
+	return oneUser(ctx, s.reader, selectUsers+` WHERE u.id = $1`+orderUsers, id)
+}
+
+// Users returns all accounts, ordered by name.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	return readUsers(ctx, s.reader, selectUsers+orderUsers)
+}
+
+// UpdateUser changes the account of that name and returns it as it is then. Its
+// errors are [ErrNotFound], [ErrExists] for a new name that is taken, and
+// [*Fault]. What [Store.LiveUser] held of it is dropped before it returns.
+func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, error) {
+	c, err := c.check()
+	if err != nil {
+		return User{}, err
+	}
+	var u User
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if u, err = oneUser(ctx, tx, selectUsers+` WHERE u.username = $1`+orderUsers, name); err != nil {
+			return err
+		}
+		if err := updateUser(ctx, tx, u.ID, c.apply(u)); err != nil {
+			return err
+		}
+		u, err = oneUser(ctx, tx, selectUsers+` WHERE u.id = $1`+orderUsers, u.ID)
+		return err
+	})
+	// Also after an error: a commit may have failed after it was done.
+	s.live.drop(u.ID)
+	if s.dialect.unique(err) {
+		return User{}, ErrExists
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
+}
+
+// apply returns u with c in it.
+func (c Change) apply(u User) User {
+	set(&u.Username, c.Username)
+	set(&u.Email, c.Email)
+	set(&u.FirstName, c.FirstName)
+	set(&u.LastName, c.LastName)
+	set(&u.IsActive, c.Active)
+	set(&u.IsStaff, c.Staff)
+	set(&u.IsSuperuser, c.Superuser)
+	set(&u.Groups, c.SetGroups)
+	u.Groups = slices.Concat(u.Groups, c.AddGroups)
+	u.Groups = slices.DeleteFunc(u.Groups, func(name string) bool { return slices.Contains(c.RemoveGroups, name) })
+	return u
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+func updateUser(ctx context.Context, tx *sql.Tx, id int64, u User) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE users
+		SET username = $2, first_name = $3, last_name = $4, email = $5, is_active = $6, is_staff = $7, is_superuser = $8
+		WHERE id = $1`,
+		id, u.Username, u.FirstName, u.LastName, u.Email, integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM user_groups WHERE user_id = $1`, id); err != nil {
+		return err
+	}
+	return addGroups(ctx, tx, id, u.Groups)
+}
+
+func addGroups(ctx context.Context, tx *sql.Tx, id int64, groups []string) error {
+	for _, name := range groups {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO user_groups (user_id, name) VALUES ($1, $2)
+			ON CONFLICT (user_id, name) DO NOTHING`, id, name)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetPassword gives the account of that name a new password; "" makes one that
+// cannot log in. Its errors are [ErrNotFound], [*Fault], [password.ErrBusy].
+func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
+	encoded := password.Unusable()
+	if plain != "" {
+		if err := checkPassword(plain); err != nil {
+			return err
+		}
+		var err error
+		if encoded, err = s.hasher.Hash(ctx, plain); err != nil {
+			return err
+		}
+	}
+	return s.writeOne(ctx, `UPDATE users SET password = $1 WHERE username = $2 RETURNING id`, encoded, name)
+}
+
+// DeleteUser removes the account of that name, or answers [ErrNotFound]. Its
+// number is never given again. Its refresh tokens stay, without a user.
+func (s *Store) DeleteUser(ctx context.Context, name string) error {
+	return s.writeOne(ctx, `DELETE FROM users WHERE username = $1 RETURNING id`, name)
+}
+
+// writeOne runs a statement that returns the number of the account it wrote, and
+// drops what is held of it.
+func (s *Store) writeOne(ctx context.Context, statement string, args ...any) error {
+	var id int64
+	err := s.inTx(ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, statement, args...).Scan(&id) })
+	s.live.drop(id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// One row for each group of a user, or one with a null: account and groups are
+// read by one statement, so they are of one moment.
+const (
+	selectUsers = `
+		SELECT u.id, u.username, u.password, u.first_name, u.last_name, u.email,
+			u.is_active, u.is_staff, u.is_superuser, u.date_joined, u.last_login, g.name
+		FROM users u LEFT JOIN user_groups g ON g.user_id = u.id`
+	orderUsers = ` ORDER BY u.username, g.name`
+)
+
+// rowReader is the part of *sql.DB and *sql.Tx that reads.
+type rowReader interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func oneUser(ctx context.Context, db rowReader, query string, args ...any) (User, error) {
+	all, err := readUsers(ctx, db, query, args...)
+	if err != nil {
+		return User{}, err
+	}
+	if len(all) == 0 {
+		return User{}, ErrNotFound
+	}
+	return all[0], nil
+}
+
+func readUsers(ctx context.Context, db rowReader, query string, args ...any) ([]User, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var all []User
+	for rows.Next() {
+		var u User
+		var active, staff, superuser, joined int64
+		var login sql.Null[int64]
+		var group sql.Null[string]
+		err := rows.Scan(&u.ID, &u.Username, &u.Password, &u.FirstName, &u.LastName, &u.Email,
+			&active, &staff, &superuser, &joined, &login, &group)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 || all[len(all)-1].ID != u.ID {
+			u.IsActive, u.IsStaff, u.IsSuperuser = active == 1, staff == 1, superuser == 1
+			u.DateJoined = time.UnixMicro(joined).UTC()
+			if login.Valid {
+				u.LastLogin = time.UnixMicro(login.V).UTC()
+			}
+			u.Groups = []string{}
+			all = append(all, u)
+		}
+		if group.Valid {
+			last := &all[len(all)-1]
+			last.Groups = append(last.Groups, group.V)
+		}
+	}
+	return all, rows.Err()
+}
+
+func integer(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

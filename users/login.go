@@ -1,0 +1,100 @@
+package users
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"unicode/utf8"
+)
+
+// Authenticate returns the account of exactly that name if plain is its password
+// and it is active. Every refusal is [ErrCredentials], whatever its reason, and
+// takes the time of one preferred hash; see [password.Hasher.Verify] for the one
+// exception. When too many logins wait it is [password.ErrBusy].
+//
+// A hash that is outdated is replaced on the way.
+func (s *Store) Authenticate(ctx context.Context, username, plain string) (User, error) {
+	u, err := s.byNameAtLogin(ctx, username)
+	// A hash that another login replaces meanwhile is checked anew. Who meets that
+	// three times over is not the user.
+	for range 3 {
+		if errors.Is(err, ErrNotFound) {
+			if err := s.hasher.VerifyNothing(ctx, plain); err != nil {
+				return User{}, err
+			}
+			return User{}, ErrCredentials
+		}
+		if err != nil {
+			return User{}, err
+		}
+		match, outdated, err := s.hasher.Verify(ctx, plain, u.Password)
+		if err != nil {
+			return User{}, err
+		}
+		if !match || !u.IsActive {
+			return User{}, ErrCredentials
+		}
+		verified := u.Password
+		if outdated {
+			verified = s.rehash(ctx, u, plain)
+		}
+		// The check may have waited: what counts is what the account is now.
+		u, err = s.UserByID(ctx, u.ID)
+		if errors.Is(err, ErrNotFound) {
+			return User{}, ErrCredentials
+		}
+		if err != nil {
+			return User{}, err
+		}
+		if u.Password == verified {
+			if !u.IsActive {
+				return User{}, ErrCredentials
+			}
+			return u, nil
+		}
+	}
+	return User{}, ErrCredentials
+}
+
+// byNameAtLogin does not ask the database about names that no account can have.
+func (s *Store) byNameAtLogin(ctx context.Context, username string) (User, error) {
+	if len(username) > maxName*utf8.UTFMax || !utf8.ValidString(username) {
+		return User{}, ErrNotFound
+	}
+	return s.UserByName(ctx, username)
+}
+
+// rehash replaces the hash of u by a preferred one of the same password, unless
+// it is no longer what was verified. It returns the hash that the account has now,
+// as far as is known. The login succeeds either way.
+func (s *Store) rehash(ctx context.Context, u User, plain string) string {
+	encoded, err := s.hasher.Hash(ctx, plain)
+	if err == nil {
+		err = s.replaceHash(ctx, u, encoded)
+	}
+	switch {
+	case err == nil:
+		return encoded
+	case errors.Is(err, ErrNotFound): // another login or a new password came first
+	default:
+		s.logger.WarnContext(ctx, "an outdated password hash could not be replaced; the next login tries again",
+			slog.Any("user", u), slog.Any("error", err))
+	}
+	return u.Password
+}
+
+// replaceHash is a compare-and-swap: a password that was changed in the meantime
+// must not come back.
+func (s *Store) replaceHash(ctx context.Context, u User, encoded string) error {
+	var id int64
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `UPDATE users SET password = $1 WHERE id = $2 AND password = $3 RETURNING id`,
+			encoded, u.ID, u.Password).Scan(&id)
+	})
+	s.live.drop(u.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}

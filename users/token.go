@@ -1,0 +1,78 @@
+package users
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Token is what is remembered of a refresh token: not the token, only its id.
+type Token struct {
+	ID       string    // the jti claim
+	UserID   *int64    // nil: none; a number without an account is stored as none
+	IssuedAt time.Time // zero: not known
+	Expires  time.Time // the exp claim; must be given
+}
+
+// RecordToken remembers a refresh token that was handed out. It does nothing if
+// the id is known.
+func (s *Store) RecordToken(ctx context.Context, t Token) error {
+	return s.writeToken(ctx, t, nil, `
+		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at)
+		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+		ON CONFLICT (jti) DO NOTHING`)
+}
+
+// RevokeToken makes [Store.Revoked] answer true for the id of t, also when it was
+// never recorded; when it returns nil the revocation is on the disk. To revoke
+// again does no harm. Tokens that share an id are revoked together, until the last
+// of them that was named has expired.
+func (s *Store) RevokeToken(ctx context.Context, t Token) error {
+	now := s.now()
+	return s.writeToken(ctx, t, &now, `
+		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at)
+		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+		ON CONFLICT (jti) DO UPDATE SET
+			revoked_at = COALESCE(tokens.revoked_at, excluded.revoked_at),
+			expires_at = CASE WHEN excluded.expires_at > tokens.expires_at THEN excluded.expires_at ELSE tokens.expires_at END`)
+}
+
+func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, statement string) error {
+	if t.Expires.IsZero() {
+		return errors.New("a token without an end cannot be remembered")
+	}
+	var issuedAt, revokedAt *int64
+	if !t.IssuedAt.IsZero() {
+		at := micros(t.IssuedAt)
+		issuedAt = &at
+	}
+	if revoked != nil {
+		at := micros(*revoked)
+		revokedAt = &at
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement, t.ID, t.UserID, issuedAt, micros(t.Expires), revokedAt)
+		return err
+	})
+}
+
+// Revoked tells whether a token of that id was revoked, by any process.
+func (s *Store) Revoked(ctx context.Context, jti string) (bool, error) {
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, jti).Scan(&n)
+	return n > 0, err
+}
+
+// micros returns the microseconds since 1970, within what an integer holds: an
+// end beyond reason must not turn into one long past, and its row be removed.
+func micros(t time.Time) int64 {
+	const most = 1 << 62
+	switch seconds := t.Unix(); {
+	case seconds > most/1_000_000:
+		return most
+	case seconds < -most/1_000_000:
+		return -most
+	}
+	return t.UnixMicro()
+}
