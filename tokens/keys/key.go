@@ -1,0 +1,46 @@
+package keys
+
+import (
+	"errors"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// ErrNoSigning is answered by a key that only verifies.
+var ErrNoSigning = errors.New("the key only verifies")
+
+// Key is one key, bound to its algorithm. It is immutable and safe for
+// concurrent use.
+type Key struct {
+	id      string
+	method  jwt.SigningMethod
+	private any       // what the method signs with; nil where the key only verifies
+	public  any       // what the method verifies with
+	until   time.Time // the moment from which it verifies no more; zero is never
+}
+
+// ID is the key ID.
+func (k *Key) ID() string { return k.id }
+
+// Algorithm is the name of the one JWS algorithm that the key serves.
+func (k *Key) Algorithm() string { return k.method.Alg() }
+
+// CanSign tells whether the key makes tokens.
+func (k *Key) CanSign() bool { return k.private != nil }
+
+// Valid tells whether the key still verifies at that moment.
+func (k *Key) Valid(now time.Time) bool { return k.until.IsZero() || now.Before(k.until) }
+
+// Sign returns the signature of a JWS signing input (RFC 7515, section 5.1).
+func (k *Key) Sign(input string) ([]byte, error) {
+	if !k.CanSign() {
+		return nil, ErrNoSigning
+	}
+	return k.method.Sign(input, k.private)
+}
+
+// Verify returns nil if the signature is this key's of the signing input.
+func (k *Key) Verify(input string, signature []byte) error {
+	return k.method.Verify(input, signature, k.public)
+}
