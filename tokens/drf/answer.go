@@ -1,8 +1,8 @@
 package drf
 
 import (
-	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -41,7 +41,9 @@ func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "application/json")
 		body = encoder{indent: indentFor(r)}.value(nil, a.Body, 0)
 	}
-	maps.Copy(h, a.Header)
+	for name, values := range a.Header {
+		h[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead {

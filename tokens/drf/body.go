@@ -20,7 +20,7 @@ var (
 // counts only if there is a body, and a body of an unknown type or length is not read further than to know that.
 func (v *View) read(w http.ResponseWriter, r *http.Request) (any, *Answer) {
 	limit := v.MaxBody
-	if limit == 0 {
+	if limit <= 0 {
 		limit = defaultMaxBody
 	}
 	if r.ContentLength == 0 || r.Body == nil {

@@ -19,6 +19,7 @@ type charset struct {
 	codec   encoding.Encoding // nil is UTF-8, or ASCII
 	ascii   bool
 	skipBOM bool
+	pairs   bool // two bytes make a unit
 }
 
 // known are the names that the indexes below lack or read differently. Not windows-1252 for iso-8859-1, as browsers have it.
@@ -30,10 +31,10 @@ var known = map[string]charset{
 	"usascii": {ascii: true},
 	"latin1":  {codec: charmap.ISO8859_1},
 	"l1":      {codec: charmap.ISO8859_1},
-	"utf16":   {codec: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)},
-	"u16":     {codec: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)},
-	"utf16le": {codec: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)},
-	"utf16be": {codec: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)},
+	"utf16":   {name: "utf-16-le", pairs: true, codec: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)},
+	"u16":     {name: "utf-16-le", pairs: true, codec: unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM)},
+	"utf16le": {name: "utf-16-le", pairs: true, codec: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)},
+	"utf16be": {name: "utf-16-be", pairs: true, codec: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)},
 }
 
 // charsetNamed finds the charset of a `charset` parameter. An unknown name means UTF-8.
@@ -70,6 +71,9 @@ func (c charset) strict(body string) (string, error) {
 		}
 		return strictUTF8(body)
 	}
+	if c.pairs {
+		body = body[:len(body)&^1]
+	}
 	text, err := c.codec.NewDecoder().String(body)
 	if errors.Is(err, unicode.ErrMissingBOM) {
 		return "", errors.New("UTF-16 stream does not start with BOM")
@@ -81,6 +85,9 @@ func (c charset) strict(body string) (string, error) {
 	// The library tells that something was wrong, but not where: what it read before is as long as its encoding.
 	good, _ := c.codec.NewEncoder().String(before)
 	at := min(len(good), len(body)-1)
+	if c.pairs {
+		return "", fmt.Errorf("'%s' codec can't decode bytes in position %d-%d: illegal encoding", c.name, at, at+1)
+	}
 	reason := "illegal multibyte sequence"
 	if c.name == "charmap" {
 		reason = "character maps to <undefined>"

@@ -15,13 +15,13 @@ var errTooManyFields = &parseError{"Form", fmt.Sprintf("More than %d fields", ma
 type upload struct{}
 
 // lastValue returns the value a query string has for a name, the last one if it has several, and "" if none.
-func lastValue(query, name string) string {
-	if !strings.Contains(query, "=") {
-		return ""
+func lastValue(query, name string) (value string) {
+	for pair := range strings.SplitSeq(query, "&") {
+		if n, v, _ := strings.Cut(pair, "="); unescape(n, charset{}) == name {
+			value = unescape(v, charset{})
+		}
 	}
-	v, _ := parseQuery(query, charset{}).Get(name)
-	text, _ := v.(string)
-	return text
+	return value
 }
 
 // parseForm reads a body of type application/x-www-form-urlencoded.

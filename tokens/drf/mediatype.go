@@ -29,17 +29,15 @@ func parseMediaType(text string) mediaType {
 	return m
 }
 
-// splitUnquoted splits at semicolons outside quotation marks.
+// splitUnquoted splits at semicolons outside quotation marks. A backslash does not hide a quotation mark here.
 func splitUnquoted(text string) []string {
 	var pieces []string
 	start, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
+	for i := range len(text) {
+		switch {
+		case text[i] == '"':
 			quoted = !quoted
-		case c == ';' && !quoted:
+		case text[i] == ';' && !quoted:
 			pieces = append(pieces, text[start:i])
 			start = i + 1
 		}
