@@ -1,6 +1,9 @@
 package tokens
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"gatehouse/tokens/keys"
@@ -8,11 +11,86 @@ import (
 
 // Config is the `tokens` section. The defaults (DefaultConfig) are SimpleJWT's.
 type Config struct {
-	BasePath        string        `mapstructure:"base_path"`
-	Issuer          string        `mapstructure:"issuer"`
-	Audience        []string      `mapstructure:"audience"`
-	AccessLifetime  time.Duration `mapstructure:"access_lifetime"`
+	// BasePath is where the token endpoints are; default /api/token. Everything
+	// below it is answered here and never by an upstream.
+	BasePath string `mapstructure:"base_path"`
+	// Issuer is put into every token as iss and wanted in every token (RFC 7519
+	// section 4.1.1). Empty, the default: neither.
+	Issuer string `mapstructure:"issuer"`
+	// Audience is put into every token as aud; a token must name one of them (RFC
+	// 7519 section 4.1.3). One is written as a string, several as a list. Empty,
+	// the default: neither.
+	Audience []string `mapstructure:"audience"`
+	// AccessLifetime is how long an access token opens routes; default 5m.
+	AccessLifetime time.Duration `mapstructure:"access_lifetime"`
+	// RefreshLifetime is how long a refresh token gives new access tokens; default 24h.
 	RefreshLifetime time.Duration `mapstructure:"refresh_lifetime"`
-	Leeway          time.Duration `mapstructure:"leeway"`
-	Keys            []keys.Config `mapstructure:"keys"`
+	// Leeway is by how much clocks may differ when exp, iat and nbf are looked at;
+	// default 0s. Danger: tokens live longer by it.
+	Leeway time.Duration `mapstructure:"leeway"`
+	// Keys are what tokens are signed and checked with; at least one.
+	Keys []keys.Config `mapstructure:"keys"`
+}
+
+// DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
+func DefaultConfig() Config {
+	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour}
+}
+
+// Fault is one value of the section that cannot be accepted.
+type Fault struct {
+	At      string // the key inside the section
+	Problem string // what is wrong
+	Fix     string // what would be right
+}
+
+// Error returns problem and remedy in one line.
+func (f *Fault) Error() string { return f.Problem + "; " + f.Fix }
+
+// Field returns the key inside the section `tokens`.
+func (f *Fault) Field() string { return f.At }
+
+// maxLeeway and maxLifetime are where a mistake in the unit is likelier than a wish.
+const (
+	maxLeeway   = time.Hour
+	maxLifetime = 10 * 365 * 24 * time.Hour
+)
+
+// check returns all faults but those of the keys.
+func (c Config) check() error {
+	var faults []error
+	add := func(at, problem, fix string) { faults = append(faults, &Fault{at, problem, fix}) }
+	if !isBasePath(c.BasePath) {
+		add("base_path", fmt.Sprintf("%q is no path for the endpoints", c.BasePath),
+			"write it with a slash at its beginning, none at its end, and only letters, digits, - . _ between: /api/token")
+	}
+	for _, lifetime := range []struct {
+		at    string
+		value time.Duration
+	}{{"access_lifetime", c.AccessLifetime}, {"refresh_lifetime", c.RefreshLifetime}} {
+		if lifetime.value < time.Second || lifetime.value > maxLifetime {
+			add(lifetime.at, fmt.Sprintf("a lifetime of %s makes no usable token", lifetime.value), "write one between 1s and ten years, such as 5m or 24h")
+		}
+	}
+	if c.Leeway < 0 || c.Leeway > maxLeeway {
+		add("leeway", fmt.Sprintf("%s is no leeway", c.Leeway), "write 0s up to 1h; 30s is plenty for clocks that are kept")
+	}
+	for i, audience := range c.Audience {
+		if audience == "" {
+			add(fmt.Sprintf("audience[%d]", i), "an empty audience", "name who the tokens are for, or take the key away")
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func isBasePath(path string) bool {
+	if len(path) < 2 || path[0] != '/' {
+		return false
+	}
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.Trim(segment, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") != "" {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,56 @@
+package tokens
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"gatehouse/tokens/keys"
+	"gatehouse/users"
+)
+
+// Parts are what an Authority works with.
+type Parts struct {
+	Store  *users.Store     // required
+	Logger *slog.Logger     // nil: nothing is logged
+	Now    func() time.Time // nil: time.Now
+}
+
+// Authority is the one that says which tokens are good. It is immutable and safe
+// for concurrent use.
+type Authority struct {
+	cfg      Config
+	issuer   *Issuer
+	verifier *Verifier
+	store    *users.Store
+	logger   *slog.Logger
+	now      func() time.Time
+}
+
+// New makes an Authority. It returns every fault of the configuration, joined;
+// each has its key inside the section (Field).
+func New(cfg Config, parts Parts) (*Authority, error) {
+	set, err := keys.New(cfg.Keys)
+	if err := errors.Join(cfg.check(), err); err != nil {
+		return nil, err
+	}
+	if parts.Store == nil {
+		return nil, errors.New("tokens need a store of users")
+	}
+	a := &Authority{cfg: cfg, store: parts.Store, logger: parts.Logger, now: parts.Now}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.logger == nil {
+		a.logger = slog.New(slog.DiscardHandler)
+	}
+	a.issuer = &Issuer{cfg: cfg, key: set.Signing()}
+	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now}
+	return a, nil
+}
+
+// Issuer makes tokens.
+func (a *Authority) Issuer() *Issuer { return a.issuer }
+
+// Verifier checks tokens.
+func (a *Authority) Verifier() *Verifier { return a.verifier }

@@ -1,0 +1,104 @@
+package tokens
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"time"
+
+	"gatehouse/tokens/drf"
+	"gatehouse/tokens/keys"
+	"gatehouse/users"
+)
+
+// Issuer makes tokens. It is immutable and safe for concurrent use.
+type Issuer struct {
+	cfg Config
+	key *keys.Key
+}
+
+// Pair is what a login gives.
+type Pair struct {
+	Access, Refresh string
+	RefreshToken    users.Token // what the store is to remember of Refresh
+}
+
+// Pair makes both tokens for a user, at one moment and each with an id of its own.
+func (s *Issuer) Pair(user users.User, now time.Time) (Pair, error) {
+	id := newID()
+	refresh := s.fresh(typeRefresh, id, now, s.cfg.RefreshLifetime)
+	refresh = append(refresh, drf.Member{Name: claimUser, Value: strconv.FormatInt(user.ID, 10)})
+	encoded, err := s.sign(refresh)
+	if err != nil {
+		return Pair{}, err
+	}
+	access, err := s.Access(refresh, now)
+	if err != nil {
+		return Pair{}, err
+	}
+	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expiry(refresh)}}, nil
+}
+
+// notCopied are the claims that an access token has of its own.
+var notCopied = []string{claimType, "exp", "iat", "jti"}
+
+// Access makes an access token of the claims of a refresh token: all others are
+// copied, in their order and in their JSON type.
+func (s *Issuer) Access(refresh drf.Object, now time.Time) (string, error) {
+	access := s.fresh(typeAccess, newID(), now, s.cfg.AccessLifetime)
+	for _, claim := range refresh {
+		if !slices.Contains(notCopied, claim.Name) {
+			access = append(access, claim)
+		}
+	}
+	return s.sign(access)
+}
+
+// fresh returns the claims that every token begins with. Fractions of a second are
+// cut off after the lifetime is added.
+func (s *Issuer) fresh(kind, id string, now time.Time, lifetime time.Duration) drf.Object {
+	claims := make(drf.Object, 0, 8)
+	return append(claims,
+		drf.Member{Name: claimType, Value: kind},
+		drf.Member{Name: "exp", Value: now.Add(lifetime).Unix()},
+		drf.Member{Name: "iat", Value: now.Unix()},
+		drf.Member{Name: "jti", Value: id},
+	)
+}
+
+// sign encodes claims as a compact JWS (RFC 7515, section 7.1), with the bytes that
+// Python writes: the header has alg and typ in this order and nothing else.
+func (s *Issuer) sign(claims drf.Object) (string, error) {
+	claims = slices.Clone(claims)
+	switch len(s.cfg.Audience) {
+	case 0:
+	case 1:
+		claims = with(claims, "aud", s.cfg.Audience[0])
+	default:
+		claims = with(claims, "aud", s.cfg.Audience)
+	}
+	if s.cfg.Issuer != "" {
+		claims = with(claims, "iss", s.cfg.Issuer)
+	}
+	header := `{"alg":"` + s.key.Algorithm() + `","typ":"JWT"}`
+	input := base64.RawURLEncoding.AppendEncode(nil, []byte(header))
+	input = append(input, '.')
+	input = base64.RawURLEncoding.AppendEncode(input, drf.AppendASCII(nil, claims))
+	signature, err := s.key.Sign(string(input))
+	if err != nil {
+		return "", err
+	}
+	input = append(input, '.')
+	return string(base64.RawURLEncoding.AppendEncode(input, signature)), nil
+}
+
+// newID returns a random UUID of version 4 (RFC 9562, section 5.4) as 32 hex digits.
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // it does not fail: the program ends first
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return hex.EncodeToString(id[:])
+}
