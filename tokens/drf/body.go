@@ -16,7 +16,7 @@ var (
 	multipartType = mediaType{main: "multipart", sub: "form-data"}
 )
 
-// read returns what the body says: a value of Decode, or the Object of a form. No body is an empty Object. The content type
+// read returns what the body says about the fields of the view: a value of Decode, or the Object of a form. No body is an empty Object. The content type
 // counts only if there is a body, and a body of an unknown type or length is not read further than to know that.
 func (v *View) read(w http.ResponseWriter, r *http.Request) (any, *Answer) {
 	limit := v.MaxBody
@@ -52,7 +52,7 @@ func (v *View) read(w http.ResponseWriter, r *http.Request) (any, *Answer) {
 	if len(bytes) == 0 {
 		return Object{}, nil
 	}
-	data, err := parse(bytes, ct)
+	data, err := parse(bytes, ct, v.Fields)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, err.Error())
 	}
@@ -69,7 +69,7 @@ type parseError struct {
 func (e *parseError) Error() string { return e.what + " parse error - " + e.reason }
 
 // parse reads a body of one of the three types.
-func parse(body []byte, ct mediaType) (any, error) {
+func parse(body []byte, ct mediaType, fields []Field) (any, error) {
 	cs := charsetNamed(ct.params["charset"])
 	switch {
 	case ct.matches(jsonType): // first, so that it gets the wildcards
@@ -77,7 +77,7 @@ func parse(body []byte, ct mediaType) (any, error) {
 		if err != nil {
 			return nil, &parseError{"JSON", err.Error()}
 		}
-		v, err := Decode(text)
+		v, err := decodeFields(text, fields)
 		if err != nil {
 			return nil, &parseError{"JSON", err.Error()}
 		}

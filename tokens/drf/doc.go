@@ -18,5 +18,15 @@
 //
 // Python 3.11 is the reference for texts. Where it would crash (a status 500), this package answers 4xx instead.
 //
+// Where a client can tell the difference nevertheless, on purpose:
+//
+//   - Chunked bodies are read. A body beyond View.MaxBody is 413, whatever its type.
+//   - A multipart type may be written in any letter case, and a part need not end its lines with CR LF. Parts that are not
+//     well formed may yield other fields, or none.
+//   - The charsets utf-7, utf-32 and Python's transformations (base64, idna, …) count as unknown, hence as UTF-8. The texts
+//     for bytes that are not in a charset other than UTF-8 and ASCII may name another place.
+//   - Of several equally specific items of Accept the first one says how to indent; the original picks any.
+//   - Every answer says Cache-Control: no-store.
+//
 // What must not be in here: claims, keys, passwords, users, routes, and any decision on who may do what.
 package drf

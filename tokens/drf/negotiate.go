@@ -20,7 +20,7 @@ func refuseAccept(r *http.Request) *Answer {
 	return nil
 }
 
-// accepted returns the item of the Accept header that is honoured with JSON: the most specific one, and of several the
+// accepted returns the item of the Accept header that is answered with JSON: the most specific one, and of several the
 // first. `q` is ignored, as the framework does.
 func accepted(r *http.Request) (mediaType, bool) {
 	values, sent := r.Header["Accept"]

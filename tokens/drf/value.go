@@ -80,7 +80,7 @@ func (n Number) Text() string {
 }
 
 // floatText is Python's repr of a float: the shortest digits that read back the same, with an exponent below 1e-4 and from
-// 1e16 on, and always recognisable as a float.
+// 1e16 on, and never to be taken for an integer.
 func floatText(f float64) string {
 	switch {
 	case math.IsNaN(f):

@@ -15,8 +15,7 @@ type View struct {
 	// Authenticate is the value of WWW-Authenticate on every answer 401. Empty sends none.
 	Authenticate string
 
-	// MaxBody is how many bytes a request body may have; 0 is 1 MiB. Decoding may take some thirty times as much memory
-	// for a moment.
+	// MaxBody is how many bytes a request body may have; 0 is 1 MiB. It is held in memory, twice for a moment.
 	MaxBody int64
 
 	// Post answers a POST whose fields are in order. Its context is that of the request.

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // small is a site whose only view takes bodies of 40 bytes.
@@ -206,4 +209,34 @@ func FuzzBody(f *testing.F) {
 			t.Errorf("answer %q: %v", w.Body, err)
 		}
 	})
+}
+
+// Attack: a body of many tiny values, so that a megabyte on the wire becomes thirty in memory. What no field wants is not
+// kept, however it is wrapped; but it is read, and must be right.
+func TestOnlyTheFieldsAreKept(t *testing.T) {
+	fields := []Field{{Name: "token"}}
+	for text, want := range map[string]any{
+		`[0,[0],{"token":0}]`:                            []any{},
+		`{"x":[0,0],"":0,"token":"a","y":{"token":"b"}}`: Object{{"token", "a"}},
+		`{"token":[0,{"a":0}],"token":{"token":"b"}}`:    Object{{"token", []any{}}, {"token", Object{}}},
+		`"text"`: "text",
+	} {
+		got, err := decodeFields(text, fields)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", text, err, diff)
+		}
+	}
+	if _, err := decodeFields(`{"x":[0,01]}`, fields); err == nil {
+		t.Error("a mistake in what is not kept is not seen")
+	}
+	many := "[" + strings.Repeat("0,", 1<<19) + "0]"
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	v, err := decodeFields(many, fields)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 || err != nil {
+		t.Errorf("%d bytes are kept of %d, %v, %v", grown, len(many), v, err)
+	}
 }
