@@ -29,6 +29,7 @@ type dialect struct {
 	claim   func(ctx context.Context, path string, db *sql.DB) error
 	explain func(path string, err error) error // a cause at opening, as a Fault
 	unique  func(err error) bool               // a unique column has that value already
+	busy    func(err error) bool               // a lock was not had, and may be had later
 }
 
 func sqliteDialect() dialect {
@@ -40,6 +41,8 @@ func sqliteDialect() dialect {
 		claim:   claimSQLite,
 		explain: explainSQLite,
 		unique:  func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE },
+		// The switch of a new file to WAL does not wait for the busy timeout.
+		busy: func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
 	}
 }
 

@@ -37,7 +37,7 @@ func TestReadableFileIsWarnedAbout(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is the case
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

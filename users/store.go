@@ -76,7 +76,8 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if s.writer, s.reader, err = s.dialect.connect(path); err != nil {
 		return err
 	}
-	if err := s.dialect.claim(ctx, path, s.writer); err != nil {
+	err = patiently(ctx, s.dialect.busy, func() error { return s.dialect.claim(ctx, path, s.writer) })
+	if err != nil {
 		return err
 	}
 	if err := s.migrate(ctx, path); err != nil {
@@ -106,27 +107,34 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 	// Two processes may start at once, and SQLite has no lock that outlives a
 	// transaction. Each step is one transaction, so whoever comes second fails at
 	// the step, whole, and finds it done when looking again.
-	for attempt := 0; ; attempt++ {
+	again := func(err error) bool { _, fault := errors.AsType[*Fault](err); return !fault }
+	return patiently(ctx, again, func() error {
 		have, want, err := provider.GetVersions(ctx)
-		switch {
-		case err == nil && have > want:
+		if err == nil && have > want {
 			return &Fault{
 				At:      "dsn",
 				Problem: fmt.Sprintf("the database %s has schema %d and was written by a newer gatehouse; this one knows schema %d", path, have, want),
 				Fix:     "run the newer version, or restore the backup that was made before it",
 			}
-		case err == nil && have == want:
-			return nil
-		case err == nil:
+		}
+		if err == nil && have < want {
 			_, err = provider.Up(ctx)
 		}
-		if err == nil {
-			return nil
-		}
-		if attempt == 9 || ctx.Err() != nil {
+		if err != nil {
 			return fmt.Errorf("bring the schema up to date: %w", err)
 		}
-		pause(ctx, time.Duration(attempt+1)*20*time.Millisecond)
+		return nil
+	})
+}
+
+// patiently tries until it works, at most ten times within about a second, as
+// long as the error is worth trying again.
+func patiently(ctx context.Context, again func(error) bool, try func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := try()
+		if err == nil || attempt == 10 || !again(err) || !pause(ctx, time.Duration(attempt)*20*time.Millisecond) {
+			return err
+		}
 	}
 }
 

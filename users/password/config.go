@@ -66,8 +66,10 @@ func (cfg Config) compile() (preferred *kind, w work, slots int, err error) {
 	var faults []error
 	preferred, ok := preferable(cfg.Preferred)
 	if !ok {
-		faults = append(faults, &Fault{"preferred", fmt.Sprintf("%q is not a hash for new passwords", cfg.Preferred),
-			"write argon2id, pbkdf2_sha256, scrypt or bcrypt_sha256"})
+		faults = append(faults, &Fault{
+			At: "preferred", Problem: fmt.Sprintf("%q is not a hash for new passwords", cfg.Preferred),
+			Fix: "write argon2id, pbkdf2_sha256, scrypt or bcrypt_sha256",
+		})
 	} else if w, err = preferred.parseWork(cfg.Cost); err != nil {
 		faults = append(faults, &Fault{"cost", err.Error(), "write " + preferred.formatWork(preferred.usual) + ", or leave it empty"})
 	}
@@ -77,13 +79,17 @@ func (cfg Config) compile() (preferred *kind, w work, slots int, err error) {
 	if cfg.MaxParallel != "auto" && cfg.MaxParallel != "" {
 		slots, err = strconv.Atoi(cfg.MaxParallel)
 		if err != nil || slots < 1 || slots > maxParallel {
-			faults = append(faults, &Fault{"max_parallel", fmt.Sprintf("%q is not a number from 1 to %d", cfg.MaxParallel, maxParallel),
-				"write auto"})
+			faults = append(faults, &Fault{
+				At: "max_parallel", Problem: fmt.Sprintf("%q is not a number from 1 to %d", cfg.MaxParallel, maxParallel),
+				Fix: "write auto",
+			})
 		}
 	}
 	if cfg.MaxQueue < 0 || cfg.MaxQueue > 1<<20 {
-		faults = append(faults, &Fault{"max_queue", fmt.Sprintf("%d is not a number from 0 to %d", cfg.MaxQueue, 1<<20),
-			"write 0 for the default"})
+		faults = append(faults, &Fault{
+			At: "max_queue", Problem: fmt.Sprintf("%d is not a number from 0 to %d", cfg.MaxQueue, 1<<20),
+			Fix: "write 0 for the default",
+		})
 	}
 	return preferred, w, slots, errors.Join(faults...)
 }

@@ -95,7 +95,7 @@ func randomText(n int) string {
 		_, _ = rand.Read(block) // it never fails: crypto/rand ends the process instead
 		for _, b := range block {
 			// 248 is the largest multiple of 62 in a byte: what lies above would
-			// favour the first letters.
+			// favor the first letters.
 			if b < 248 && len(text) < n {
 				text = append(text, alphabet[b%62])
 			}

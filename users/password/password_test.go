@@ -348,7 +348,7 @@ func hashOf(t *testing.T, k *kind, w work) string {
 func faults(err error) []*Fault {
 	var all []*Fault
 	var f *Fault
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree itself is looked at
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			all = append(all, faults(e)...)
 		}
