@@ -1,6 +1,10 @@
 package proxy
 
 import (
+	"cmp"
+	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"gatehouse/proxy/identity"
@@ -10,25 +14,144 @@ import (
 
 // Config is what an operator may say about forwarding; its fields are sections of the file.
 type Config struct {
-	Server    Server                     `mapstructure:"server"`
-	Identity  identity.Config            `mapstructure:"identity"`
+	// Server is how clients are listened to.
+	Server Server `mapstructure:"server"`
+
+	// Identity says which headers tell an upstream who the user is.
+	Identity identity.Config `mapstructure:"identity"`
+
+	// Upstreams are the backends, by the name that routes use in `to`.
 	Upstreams map[string]upstream.Config `mapstructure:"upstreams"`
-	Routes    []route.Config             `mapstructure:"routes"`
+
+	// Routes are the sites. Their order never matters. A request that none matches
+	// is answered 404.
+	Routes []route.Config `mapstructure:"routes"`
 }
 
-// Server is the `server` section.
+// Server is the `server` section. Changing it needs a restart.
 type Server struct {
-	Listen            string        `mapstructure:"listen"`              // host:port; default ":8080"
-	TrustedProxies    []string      `mapstructure:"trusted_proxies"`     // CIDRs or addresses whose X-Forwarded-* is believed; default none
-	MaxHeaderBytes    Bytes         `mapstructure:"max_header_bytes"`    // request line and headers; default 32KiB
-	MaxBody           Bytes         `mapstructure:"max_body"`            // request body; default 64MiB, 0 none
-	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"` // default 10s
-	IdleTimeout       time.Duration `mapstructure:"idle_timeout"`        // client keep-alive; default 120s
-	Drain             Drain         `mapstructure:"drain"`
+	// Listen is where clients connect to, as host:port; default ":8080", every
+	// interface.
+	Listen string `mapstructure:"listen"`
+
+	// TrustedProxies are the addresses and networks (10.42.0.0/16) of the proxies in
+	// front of gatehouse: their X-Forwarded-For, -Proto, -Host and -Port and their
+	// X-Request-Id are believed. Default none: nobody's. Naming a network from which
+	// clients come lets them choose the address under which they are logged and throttled.
+	TrustedProxies []string `mapstructure:"trusted_proxies"`
+
+	// MaxHeaderBytes bounds the request line and the headers together; default
+	// 32KiB. A larger request is answered 431.
+	MaxHeaderBytes Bytes `mapstructure:"max_header_bytes"`
+
+	// MaxBody bounds the body of a request; default 64MiB, 0 is no bound. A larger
+	// one is answered 413.
+	MaxBody Bytes `mapstructure:"max_body"`
+
+	// ReadHeaderTimeout is how long a client may take to send the head of a request;
+	// default 10s.
+	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"`
+
+	// ReadBodyTimeout is how long a client may pause while it sends the body of a
+	// request; default 60s. A slower one is answered 408. The body as a whole may take
+	// as long as it likes.
+	ReadBodyTimeout time.Duration `mapstructure:"read_body_timeout"`
+
+	// IdleTimeout is how long a client's connection is kept for its next request;
+	// default 120s.
+	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
+
+	// Drain is how the server stops.
+	Drain Drain `mapstructure:"drain"`
 }
 
 // Drain is how the server stops.
 type Drain struct {
-	Delay   time.Duration `mapstructure:"delay"`   // still serving while readiness is off; default 0s
-	Timeout time.Duration `mapstructure:"timeout"` // for what is in flight; default 25s
+	// Delay is how long it goes on serving while readiness is already off, so that
+	// load balancers notice; default 0s.
+	Delay time.Duration `mapstructure:"delay"`
+
+	// Timeout is how long requests in flight may take to finish; default 25s, below
+	// the 30 s that Kubernetes waits.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// DefaultConfig is what holds where the file says nothing.
+func DefaultConfig() Config {
+	return Config{Server: Server{
+		Listen:            ":8080",
+		MaxHeaderBytes:    32 * KiB,
+		MaxBody:           64 * MiB,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadBodyTimeout:   60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		Drain:             Drain{Timeout: 25 * time.Second},
+	}}
+}
+
+// Fault is something wrong in the configuration, at a key of the file.
+type Fault struct {
+	At      string // "server.listen"
+	Problem string // what is wrong, with the value at fault
+	Fix     string // what to write instead
+}
+
+// Error is the problem and its remedy.
+func (f *Fault) Error() string { return f.Problem + "; " + f.Fix }
+
+// Field is the path of the key at fault in the file.
+func (f *Fault) Field() string { return f.At }
+
+// faults are those of the section's own keys; trusted_proxies is read elsewhere.
+func (s Server) faults() []error {
+	var faults []error
+	fault := func(key, problem, fix string) {
+		faults = append(faults, &Fault{At: "server." + key, Problem: problem, Fix: fix})
+	}
+	if problem := listenProblem(s.Listen); problem != "" {
+		fault("listen", problem, `write host:port, or ":8080" for every interface`)
+	}
+	for _, size := range []struct {
+		key   string
+		value Bytes
+		least Bytes
+	}{
+		{"max_header_bytes", s.MaxHeaderBytes, 4 * KiB}, // a bearer token and a browser's headers
+		{"max_body", s.MaxBody, 0},
+	} {
+		if size.value < size.least {
+			fault(size.key, fmt.Sprintf("%v is too small", size.value), "write "+size.least.String()+" or more")
+		}
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+		least time.Duration
+	}{
+		// Without a bound a client that never ends its head holds a connection for ever.
+		{"read_header_timeout", s.ReadHeaderTimeout, time.Millisecond},
+		{"read_body_timeout", s.ReadBodyTimeout, time.Millisecond},
+		{"idle_timeout", s.IdleTimeout, time.Millisecond},
+		{"drain.delay", s.Drain.Delay, 0},
+		{"drain.timeout", s.Drain.Timeout, 0},
+	} {
+		if cmp.Less(d.value, d.least) {
+			fault(d.key, fmt.Sprintf("%v is too short", d.value), "write "+max(d.least, 0).String()+" or more, such as 10s")
+		}
+	}
+	return faults
+}
+
+func listenProblem(listen string) string {
+	if listen == "" {
+		return "no address to listen on"
+	}
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Sprintf("%q is not host:port", listen)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Sprintf("%q is not a port", port)
+	}
+	return ""
 }

@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"bufio"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// recorder notes what was answered. It changes nothing in it.
+type recorder struct {
+	http.ResponseWriter
+	in     *http.Request
+	status int   // 0: nothing yet
+	bytes  int64 // of the body
+}
+
+// WriteHeader passes the status on. net/http would guess a Content-Type where the
+// upstream sent none, and would send 1xx answers to HTTP/1.0 clients, which take
+// them for the answer; both are kept from it here.
+func (r *recorder) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		if r.in.ProtoAtLeast(1, 1) {
+			r.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	if r.status == 0 {
+		r.status = status
+		if header := r.Header(); len(header["Content-Type"]) == 0 {
+			header["Content-Type"] = nil
+		}
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Hijack is called for a connection that becomes a tunnel; its answer is written
+// past the recorder.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil {
+		r.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}
+
+// Unwrap lets http.ResponseController find the rest.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logAccess writes the line of the access log: what was asked, what was decided
+// and why, what came of it. No headers, no query, no token: a log is read by many.
+func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *recorder, took time.Duration) {
+	ctx := in.Context()
+	if !g.logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	status := out.status
+	if status == 0 {
+		status = statusClientGone
+	}
+	attrs := make([]slog.Attr, 0, 13)
+	attrs = append(attrs,
+		slog.String("method", in.Method),
+		slog.String("host", d.Host),
+		slog.String("path", d.Path.Decoded),
+		slog.String("outcome", outcome),
+		slog.Int("status", status),
+		slog.Int64("bytes", out.bytes),
+		slog.Duration("took", took),
+		slog.String("client", d.Client.addrText()),
+		slog.String("request_id", d.RequestID),
+	)
+	if r := d.Match.Route; r != nil {
+		attrs = append(attrs, slog.String("route", r.Name))
+	}
+	if r := d.Match.Rule; r != nil {
+		attrs = append(attrs, slog.String("rule", r.Path))
+	}
+	if d.upstream != nil {
+		attrs = append(attrs, slog.String("upstream", d.upstream.Name()))
+	}
+	if d.Principal != nil {
+		attrs = append(attrs, slog.String("user", d.Principal.UserID))
+	}
+	g.logger.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+}

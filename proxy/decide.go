@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"net/http"
+
+	"gatehouse/proxy/route"
+	"gatehouse/proxy/upstream"
+	"gatehouse/tokens"
+)
+
+// Decision is everything that is known about a request when it is acted upon. A
+// decision that ended in a Refusal is filled as far as it came.
+type Decision struct {
+	RequestID string
+	Client    Client
+	Host      string     // asked for: what was matched, and what the upstream receives
+	Path      route.Path // canonical: what was matched, and what the upstream receives
+
+	Match     route.Match       // zero for an endpoint of gatehouse itself
+	Principal *tokens.Principal // nil: anonymous
+	Identity  http.Header       // what the upstream is told about the principal
+
+	upstream *upstream.Upstream
+	target   route.Path   // Path with the route's prefix taken off
+	local    http.Handler // an endpoint of gatehouse itself, in place of an upstream
+}
+
+// decide says what becomes of a request. It writes nothing and sends nothing, and
+// whatever it cannot decide it refuses.
+func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
+	var d Decision
+	if refusal := g.admit(in, &d); refusal != nil {
+		return d, refusal
+	}
+	if handler, reserved := g.local.match(d.Path); reserved {
+		if handler == nil {
+			return d, refuseNoRoute
+		}
+		d.local = handler
+		return d, nil
+	}
+	match, err := g.table.Match(d.Host, d.Path, in.Method)
+	if err != nil {
+		return d, refuseUnmatched(err)
+	}
+	d.Match = match
+	if refusal := g.authorize(in, &d); refusal != nil {
+		return d, refusal
+	}
+	if refusal := g.aim(&d); refusal != nil {
+		return d, refusal
+	}
+	// Last: whoever may not come in learns nothing about limits.
+	if g.maxBody > 0 && in.ContentLength > g.maxBody {
+		return d, refuseBody
+	}
+	return d, nil
+}

@@ -1,0 +1,41 @@
+// Package proxy stands between clients and upstreams: it admits a request, finds
+// its route, holds it against the route's policy, tells the upstream who the user
+// is, and forwards it. Or it refuses, and then nothing has been sent anywhere.
+//
+// The life of a request, in the order of the files:
+//
+//	gateway.go    ServeHTTP: decide, then act
+//	decide.go     the steps below, and the Decision that they make
+//	admit.go      what is refused before anything is looked up: odd targets and
+//	              hosts, CONNECT, two credentials; one canonical path from here on
+//	client.go     who the client is, through the proxies that are trusted
+//	authorize.go  the credential, and the route's policy on its owner
+//	rewrite.go    the request that the upstream receives
+//	forward.go    sending it, and what comes back
+//	refuse.go     the one table of refusals and what a client reads about them
+//	access.go     the line in the access log
+//
+// A Decision is complete before anything is sent, and it does not travel in a
+// context: serving, the log and whoever else asks work on the same value. What
+// cannot be decided is refused.
+//
+// # What passes and what does not
+//
+// The path is made canonical once (package route); what is matched is what is
+// forwarded, byte for byte. The query is forwarded exactly as it was sent, also if it holds what
+// Go's parser rejects (`a=1;b=2`, `%zz`): no decision reads it. Bodies and answers
+// pass unchanged. Removed are: headers that hold an identity or speak about
+// forwarding, under every spelling that a backend may take for them (package
+// identity), `Authorization` unless the configuration forwards it, hop-by-hop
+// headers, trailers of requests, and
+// `Upgrade` to anything but websocket. `OPTIONS *` is answered by net/http itself
+// and never forwarded. HTTP/1.1 and 1.0 are spoken with clients.
+//
+// net/http takes care of framing: a request with Content-Length and
+// Transfer-Encoding is read as chunked and sent on as chunked, without the length;
+// lengths that contradict each other, unknown codings, white space before a colon
+// and bare line feeds in chunk sizes are answered 400; a folded header arrives as one line.
+//
+// What must not be in here: how tokens are made or read, how paths are matched,
+// how users are stored.
+package proxy

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+
+	"gatehouse/proxy/upstream"
+)
+
+// exchange is one request on its way through an upstream.
+type exchange struct {
+	gateway  *Gateway
+	decision *Decision
+	in       *http.Request
+	failure  *Refusal // what the client was told instead of the upstream's answer
+	proxy    httputil.ReverseProxy
+}
+
+// forward sends the request to the upstream and the answer back. It returns the
+// refusal if there was no answer. Like ReverseProxy it panics with
+// http.ErrAbortHandler when an answer breaks off, which closes the connection: a
+// client must be able to tell half an answer from a whole one.
+func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
+	x := &exchange{gateway: g, decision: d, in: in}
+	x.proxy = httputil.ReverseProxy{
+		Rewrite:        x.rewrite,
+		Transport:      d.upstream.Transport(),
+		FlushInterval:  flushInterval,
+		BufferPool:     g.buffers,
+		ErrorLog:       g.errorLog,
+		ModifyResponse: x.look,
+		ErrorHandler:   x.fail,
+	}
+	x.proxy.ServeHTTP(w, in)
+	return x.failure
+}
+
+// flushInterval bounds how late the parts of an answer of known length arrive.
+// ReverseProxy flushes streams and answers of unknown length at once.
+const flushInterval = 100 * time.Millisecond
+
+func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	x.gateway.rewrite(x.decision, x.in, pr.Out)
+}
+
+// look changes nothing in an answer. It refuses one that would make a tunnel of a
+// connection without having been asked to.
+func (x *exchange) look(answer *http.Response) error {
+	if answer.StatusCode == http.StatusSwitchingProtocols && answer.Request.Header.Get("Upgrade") == "" {
+		return upstream.ErrSwitched
+	}
+	return nil
+}
+
+// fail answers in place of an upstream that did not.
+func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge:
+		x.failure = refuseBody
+	case errors.Is(err, errSlowBody):
+		x.failure = refuseSlowBody
+	default:
+		x.failure = refuseFailed(x.decision.upstream.Name(), upstream.Explain(x.in.Context(), err), err)
+	}
+	x.gateway.refuse(w, x.in, x.failure)
+}
+
+// bufferPool lends the buffers through which bodies are copied.
+type bufferPool struct{ pool sync.Pool }
+
+// bufferSize is a compromise: large enough for few system calls, small enough for
+// ten thousand slow downloads.
+const bufferSize = 32 << 10
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{pool: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
+
+func (p *bufferPool) Get() []byte { return p.pool.Get().(*[bufferSize]byte)[:] }
+
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[bufferSize]byte)(b)) }

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"log"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/proxy/identity"
+	"gatehouse/proxy/route"
+	"gatehouse/proxy/upstream"
+	"gatehouse/tokens"
+)
+
+// Gateway is the handler of everything that clients send. It is immutable and safe
+// for concurrent use; a changed configuration makes a new one.
+type Gateway struct {
+	trusted      trusted
+	local        locals
+	table        *route.Table
+	verifier     *tokens.Verifier
+	maxBody      int64 // 0: no bound
+	pause        time.Duration
+	upstreams    map[string]*upstream.Upstream
+	identity     *identity.Headers
+	forwardToken bool
+	buffers      *bufferPool
+	logger       *slog.Logger
+	errorLog     *log.Logger
+	now          func() time.Time
+	challenges
+}
+
+// Parts are what a Gateway works with.
+type Parts struct {
+	Verifier  *tokens.Verifier  // whose token is it; required
+	Endpoints []tokens.Endpoint // answered here instead of by an upstream
+	Logger    *slog.Logger      // nil: discards
+	Now       func() time.Time  // nil: time.Now
+}
+
+// New makes a Gateway of cfg. The error joins every fault found; each has a Field
+// method with its place in the file.
+func New(cfg Config, parts Parts) (*Gateway, error) {
+	g := &Gateway{
+		verifier:     parts.Verifier,
+		local:        newLocals(parts.Endpoints),
+		maxBody:      int64(cfg.Server.MaxBody),
+		pause:        cfg.Server.ReadBodyTimeout,
+		upstreams:    make(map[string]*upstream.Upstream, len(cfg.Upstreams)),
+		forwardToken: cfg.Identity.ForwardToken,
+		buffers:      newBufferPool(),
+		logger:       cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
+		now:          parts.Now,
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	g.errorLog = slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn)
+
+	faults := cfg.Server.faults()
+	var more []error
+	g.trusted, more = newTrusted(cfg.Server.TrustedProxies)
+	faults = append(faults, more...)
+
+	names := slices.Sorted(maps.Keys(cfg.Upstreams))
+	for _, name := range names {
+		up, err := upstream.New(name, cfg.Upstreams[name])
+		faults = append(faults, err)
+		g.upstreams[strings.ToLower(name)] = up
+	}
+	var err error
+	g.table, err = route.New(cfg.Routes, g.local.options(names))
+	faults = append(faults, err)
+	g.identity, err = identity.New(cfg.Identity)
+	faults = append(faults, err)
+
+	if parts.Verifier == nil {
+		faults = append(faults, errors.New("a gateway needs a verifier"))
+	} else {
+		g.challenges = newChallenges(parts.Verifier.Challenge())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// ServeHTTP decides and then acts.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	began := g.now()
+	out := &recorder{ResponseWriter: w, in: in}
+	d, refusal := g.decide(in)
+
+	outcome := "aborted" // stays when forward panics
+	defer func() { g.logAccess(in, &d, outcome, out, g.now().Sub(began)) }()
+
+	switch {
+	case refusal != nil:
+		g.refuse(out, in, refusal)
+	case d.local != nil:
+		g.guardBody(w, in)
+		d.local.ServeHTTP(out, d.localRequest(in))
+	default:
+		g.guardBody(w, in)
+		refusal = g.forward(out, in, &d)
+	}
+	outcome = "passed"
+	if refusal != nil {
+		outcome = refusal.Reason
+	}
+}
+
+// refuse answers in place of an upstream.
+func (g *Gateway) refuse(w http.ResponseWriter, in *http.Request, refusal *Refusal) {
+	if refusal.Answer.Status >= 500 {
+		g.logger.WarnContext(in.Context(), "refused", slog.String("reason", refusal.Reason), slog.Any("error", refusal.Cause))
+	}
+	if refusal.Answer.Status == statusClientGone {
+		return // nobody reads it
+	}
+	leaveBody(w, in)
+	refusal.Answer.Write(w, in)
+}
+
+// Close closes connections that no request is using. Requests in flight finish.
+func (g *Gateway) Close() {
+	for _, up := range g.upstreams {
+		up.CloseIdle()
+	}
+}

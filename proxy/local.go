@@ -1,0 +1,73 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"gatehouse/proxy/route"
+	"gatehouse/tokens"
+)
+
+// locals are the endpoints that gatehouse answers itself, the same on every host,
+// before any route is looked at.
+type locals struct {
+	handlers map[string]http.Handler // by decoded path
+	bases    []string                // the tops of the trees that hold them: "/api/token"
+}
+
+func newLocals(endpoints []tokens.Endpoint) locals {
+	l := locals{handlers: make(map[string]http.Handler, len(endpoints))}
+	for _, e := range endpoints {
+		l.handlers[e.Path] = e.Handler
+		l.bases = append(l.bases, strings.TrimSuffix(e.Path, "/"))
+	}
+	all := l.bases
+	l.bases = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(all))), func(base string) bool {
+		return slices.ContainsFunc(all, func(top string) bool { return below(top, base) })
+	})
+	return l
+}
+
+// options tells the route table what it must not be asked to hold.
+func (l *locals) options(upstreams []string) route.Options {
+	opts := route.Options{Upstreams: upstreams}
+	if len(l.bases) > 0 {
+		opts.BasePath, opts.Reserved = l.bases[0], l.bases[1:]
+	}
+	return opts
+}
+
+// match finds the endpoint for a path. Everything below the top of their tree is
+// reserved: what has no handler there is 404 and never an upstream's, so that a
+// misspelt token request does not hand a password to a backend.
+//
+// An endpoint is met by its own spelling only. A path that became one when dot
+// segments or slashes were resolved is 404: no client of ours writes it.
+func (l *locals) match(path route.Path) (handler http.Handler, reserved bool) {
+	for _, base := range l.bases {
+		if path.Decoded == base || below(base, path.Decoded) {
+			if path.Changed {
+				return nil, true
+			}
+			return l.handlers[path.Decoded], true
+		}
+	}
+	return nil, false
+}
+
+func below(base, path string) bool {
+	return len(path) > len(base) && path[len(base)] == '/' && path[:len(base)] == base
+}
+
+// localRequest is the request as an endpoint sees it: from the client, where a
+// trusted proxy stands between.
+func (d *Decision) localRequest(in *http.Request) *http.Request {
+	if peer, err := netip.ParseAddrPort(in.RemoteAddr); err != nil || peer.Addr().Unmap() == d.Client.Addr {
+		return in
+	}
+	local := in.WithContext(in.Context()) // a shallow copy
+	local.RemoteAddr = d.Client.remoteAddr()
+	return local
+}

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"gatehouse/proxy/route"
+	"gatehouse/proxy/upstream"
+	"gatehouse/tokens/drf"
+)
+
+// Refusal is why a request was not forwarded, or came back without an answer.
+type Refusal struct {
+	Reason string     // a word of a fixed set, for logs and metrics
+	Answer drf.Answer // what the client reads; nothing about the inside
+	Cause  error      // for the log; nil where the reason says it all
+}
+
+// statusClientGone is what the log shows when nobody was left to read an answer.
+const statusClientGone = 499
+
+// The refusals that are the same every time. Those for a bad path, a bad token and
+// a failed upstream are made below, those that carry the challenge in newChallenges.
+var (
+	refuseConnect = refusal(http.StatusMethodNotAllowed, "connect", `Method "CONNECT" not allowed.`).with(http.Header{
+		"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
+		// What follows on the connection is meant for a tunnel.
+		"Connection": {"close"},
+	})
+	refuseTarget         = refusal(http.StatusBadRequest, "bad_target", "Malformed request: the target is not a path.")
+	refuseHost           = refusal(http.StatusBadRequest, "bad_host", "Malformed request: the host is missing or not valid.")
+	refuseTwoCredentials = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one Authorization header.")
+	refuseUpgrade        = refusal(http.StatusBadRequest, "bad_upgrade", "Malformed request: the Upgrade header is not valid.")
+	refuseMethod         = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method is not written in capitals.")
+	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")
+	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail)
+	refuseForbidden      = refusal(http.StatusForbidden, "forbidden", permissionDetail)
+	refuseSlowBody       = refusal(http.StatusRequestTimeout, "body_too_slow", "The body of the request did not arrive in time.").
+				with(http.Header{"Connection": {"close"}})
+	refuseBody = refusal(http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large.")
+)
+
+const permissionDetail = "You do not have permission to perform this action."
+
+func refusal(status int, reason, detail string) *Refusal {
+	return &Refusal{Reason: reason, Answer: drf.Detail(status, detail)}
+}
+
+func (r *Refusal) with(header http.Header) *Refusal {
+	r.Answer.Header = header
+	return r
+}
+
+// challenges are the refusals that tell the client how to authenticate.
+type challenges struct {
+	refuseAnonymous *Refusal
+	refuseTwoValues *Refusal
+}
+
+func newChallenges(challenge string) challenges {
+	const twoValues = "Authorization header must contain two space-delimited values"
+	header := http.Header{"Www-Authenticate": {challenge}}
+	return challenges{
+		refuseAnonymous: refusal(http.StatusUnauthorized, "anonymous", "Authentication credentials were not provided.").with(header),
+		refuseTwoValues: (&Refusal{
+			Reason: "bad_authorization_header",
+			Answer: drf.Coded(http.StatusUnauthorized, twoValues, "bad_authorization_header"),
+		}).with(header),
+	}
+}
+
+// refuseUnmatched is for what has no place in the route table. It says what is
+// wrong in words of ours, that hold nothing of what was sent.
+func refuseUnmatched(err error) *Refusal {
+	if errors.Is(err, route.ErrNoRoute) {
+		return refuseNoRoute
+	}
+	if path, ok := errors.AsType[*route.BadPath](err); ok {
+		return refusal(http.StatusBadRequest, "bad_path", "Malformed request: "+path.Reason+".")
+	}
+	if host, ok := errors.AsType[*route.BadHost](err); ok {
+		return refusal(http.StatusBadRequest, "bad_host", "Malformed request: "+host.Reason+".")
+	}
+	if _, ok := errors.AsType[*route.BadMethod](err); ok {
+		return refuseMethod
+	}
+	return refuseTarget
+}
+
+// refuseIdentity is for a user whose headers would not fit. Cut off they might be
+// somebody else's.
+func refuseIdentity(err error) *Refusal {
+	r := refusal(http.StatusRequestHeaderFieldsTooLarge, "identity_too_long", "The identity of the user does not fit into a header.")
+	r.Cause = err
+	return r
+}
+
+// refuseUndecided is for a token that could be neither accepted nor rejected.
+func refuseUndecided(err error) *Refusal {
+	if errors.Is(err, context.Canceled) {
+		return &Refusal{Reason: "client_gone", Answer: drf.Answer{Status: statusClientGone}, Cause: err}
+	}
+	r := refusal(http.StatusServiceUnavailable, "undecided", "Authentication is temporarily unavailable.").
+		with(http.Header{"Retry-After": {"5"}})
+	r.Cause = err
+	return r
+}
+
+// failures are what a client reads when an upstream did not answer. %s is its name.
+var failures = map[upstream.Failure]string{
+	upstream.ConnectTimeout:   "Upstream %s could not be connected to in time (connect timeout).",
+	upstream.FirstByteTimeout: "Upstream %s did not answer in time (first_byte timeout).",
+	upstream.Refused:          "Upstream %s refused the connection.",
+	upstream.Unreachable:      "Upstream %s cannot be reached.",
+	upstream.NameUnknown:      "Upstream %s cannot be found.",
+	upstream.TLSFailed:        "Upstream %s could not be spoken to securely.",
+	upstream.Closed:           "Upstream %s closed the connection before it answered.",
+	upstream.Malformed:        "Upstream %s sent an answer that is not valid HTTP.",
+	upstream.HeadTooLarge:     "Upstream %s sent an answer with too large headers.",
+	upstream.Switched:         "Upstream %s switched the protocol unasked.",
+	upstream.Broken:           "Upstream %s could not be asked.",
+}
+
+// refuseFailed is for a request that was forwarded and got no answer.
+func refuseFailed(name string, failure upstream.Failure, err error) *Refusal {
+	if failure == upstream.ClientGone {
+		return &Refusal{Reason: "client_gone", Answer: drf.Answer{Status: statusClientGone}, Cause: err}
+	}
+	status := http.StatusBadGateway
+	if failure.Timeout() {
+		status = http.StatusGatewayTimeout
+	}
+	r := refusal(status, "upstream_"+string(failure), fmt.Sprintf(failures[failure], name))
+	r.Cause = err
+	return r
+}

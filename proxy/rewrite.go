@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"gatehouse/proxy/identity"
+	"gatehouse/tokens"
+	"gatehouse/tokens/drf"
+)
+
+// aim finds the upstream of what was matched, the path that it gets and what it is
+// told about the user. All is decided here and never looked at again.
+func (g *Gateway) aim(d *Decision) *Refusal {
+	matched := d.Match.Route
+	d.upstream = g.upstreams[matched.To]
+	if d.upstream == nil {
+		return refuseNoRoute // New has checked that it exists
+	}
+	if d.Principal != nil {
+		d.Identity = make(http.Header, len(g.identity.Names()))
+		if err := g.identity.Set(d.Identity, person(d.Principal)); err != nil {
+			return refuseIdentity(err)
+		}
+	}
+	d.target = d.Path
+	if matched.StripPrefix != "" {
+		path, err := d.Path.Strip(matched.StripPrefix)
+		if err != nil {
+			return refuseUnmatched(err)
+		}
+		d.target = path
+	}
+	return nil
+}
+
+// rewrite turns out, a copy of in, into what the upstream receives. out has lost
+// its hop-by-hop headers already; what is set here stays, whatever the client
+// wrote into Connection.
+func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
+	target := d.upstream.Target()
+	out.URL = &url.URL{
+		Scheme: target.Scheme, Host: target.Host,
+		Path: d.target.Decoded, RawPath: d.target.Escaped,
+		// Opaque is what goes on the wire: the matched bytes. From Path and RawPath
+		// net/url might choose another spelling.
+		Opaque: d.target.Escaped,
+		// Not what ReverseProxy made of the query: it drops what it cannot parse.
+		RawQuery:   d.target.RawQuery,
+		ForceQuery: d.target.ForceQuery,
+	}
+	out.Host = d.Host
+
+	// net/http forwards the names of trailers and not their values, and a backend
+	// may merge trailers into headers. None pass.
+	out.Trailer = nil
+
+	header := out.Header
+	if upgrade := header["Upgrade"]; upgrade != nil && (len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket")) {
+		// h2c above all: behind it a connection is a tunnel that nobody looks into.
+		delete(header, "Upgrade")
+		delete(header, "Connection")
+	}
+	if !g.forwardToken {
+		delete(header, "Authorization")
+	}
+	g.identity.Strip(header)
+	for name := range header {
+		if len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id" {
+			delete(header, name)
+		}
+	}
+
+	if addr := d.Client.addrText(); addr != "" {
+		// The client alone, not the way it came: right for backends that read the
+		// first entry and for those that read the last.
+		header["X-Forwarded-For"] = []string{addr}
+	}
+	header["X-Forwarded-Host"] = []string{d.Client.Host}
+	header["X-Forwarded-Proto"] = []string{d.Client.Scheme()}
+	header["X-Forwarded-Port"] = []string{d.Client.Port}
+	header["X-Request-Id"] = []string{d.RequestID}
+	maps.Copy(header, d.Identity)
+}
+
+// person is what identity headers may say about a principal.
+func person(p *tokens.Principal) identity.Person {
+	return identity.Person{
+		UserID:   p.UserID,
+		Username: p.User.Username,
+		Email:    p.User.Email,
+		Groups:   p.User.Groups,
+		Claims:   func(path []string) (any, bool) { return claim(p.Claims, path) },
+	}
+}
+
+// claim walks into nested claims. Numbers are given back as the text that Python
+// would make of them.
+func claim(claims drf.Object, path []string) (any, bool) {
+	var value any = claims
+	for _, step := range path {
+		object, ok := value.(drf.Object)
+		if !ok {
+			return nil, false
+		}
+		if value, ok = object.Get(step); !ok {
+			return nil, false
+		}
+	}
+	return plain(value), true
+}
+
+// plain replaces the types of drf by those of the language.
+func plain(value any) any {
+	switch value := value.(type) {
+	case drf.Number:
+		return value.Text()
+	case []any:
+		list := make([]any, len(value))
+		for i, v := range value {
+			list[i] = plain(v)
+		}
+		return list
+	}
+	return value
+}
