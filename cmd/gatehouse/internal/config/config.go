@@ -1,0 +1,36 @@
+package config
+
+import (
+	"gatehouse/proxy"
+	"gatehouse/tokens"
+	"gatehouse/users"
+	"gatehouse/users/password"
+)
+
+// File is the whole configuration: the Config types of the rooms side by side.
+type File struct {
+	proxy.Config `mapstructure:",squash"`
+
+	// Store is where users and revoked tokens are kept. Changing it needs a restart.
+	Store users.Config `mapstructure:"store"`
+	// Login is how passwords are checked.
+	Login Login `mapstructure:"login"`
+	// Tokens is what tokens are signed with and say.
+	Tokens tokens.Config `mapstructure:"tokens"`
+}
+
+// Login is the `login` section.
+type Login struct {
+	// Hashing is how passwords are encoded.
+	Hashing password.Config `mapstructure:"hashing"`
+}
+
+// Defaults returns what holds where nothing is said.
+func Defaults() File {
+	return File{
+		Config: proxy.DefaultConfig(),
+		Store:  users.DefaultConfig(),
+		Login:  Login{Hashing: password.DefaultConfig()},
+		Tokens: tokens.DefaultConfig(),
+	}
+}

@@ -1,0 +1,174 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
+)
+
+// Input is where settings come from, the weakest first.
+type Input struct {
+	// Path names the YAML file. It is shown in messages as it is given.
+	Path string
+	// Environ is the environment as os.Environ returns it.
+	Environ []string
+	// Flags are settings of the command line: key path → text.
+	Flags map[string]Flag
+	// Only names the sections that are wanted; nil is all. What stands in the
+	// others is not looked at, so it may be incomplete.
+	Only []string
+}
+
+// Flag is a setting made on the command line.
+type Flag struct {
+	Name  string // --listen
+	Value string
+}
+
+// Loaded is a configuration, complete if Err is nil. Not safe for concurrent use
+// while faults are added.
+type Loaded struct {
+	File
+	// Path is the file as it was named.
+	Path string
+	// Read lists every file that was read: the configuration itself and what
+	// foo_file keys name.
+	Read []string
+	// Warnings are worth a look and stop nothing.
+	Warnings Faults
+
+	places   places
+	faults   []Fault
+	unplaced []Fault
+}
+
+// Err returns everything found wrong so far as [Faults], or nil.
+func (l *Loaded) Err() error {
+	if len(l.faults) > 0 {
+		return inOrder(l.faults)
+	}
+	if len(l.unplaced) > 0 {
+		return inOrder(l.unplaced)
+	}
+	return nil
+}
+
+// Load reads a configuration. An error that is Faults comes with a Loaded that
+// holds what could be read, for one purpose: that the rooms' New can find their
+// faults too and all are shown together. It must not be used otherwise. Any
+// other error means that the file itself cannot be read; Loaded is then nil.
+func Load(in Input) (*Loaded, error) {
+	data, err := readAll(in.Path, maxFile+1)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration %s cannot be read: %w", in.Path, reason(err))
+	}
+	l := &Loaded{File: Defaults(), Path: in.Path, Read: []string{in.Path}, places: places{}}
+	root, line, problem := parse(data)
+	if problem != "" {
+		l.faults = append(l.faults, Fault{File: in.Path, Line: line, Problem: problem})
+		return l, l.Err()
+	}
+	if err := l.layer(root, in); err != nil {
+		return nil, err
+	}
+	l.readTwins(reflect.ValueOf(&l.File).Elem(), "", in.Only)
+	l.anchorStore()
+	l.warn()
+	return l, l.Err()
+}
+
+// layer lays file, environment and flags over the defaults.
+func (l *Loaded) layer(root *yaml.Node, in Input) error {
+	t := &tree{file: in.Path, only: in.Only, places: l.places}
+	fromFile := t.section(root, reflect.TypeFor[File](), "")
+	fromEnvironment, faults := environment(in.Environ, in.Only, l.places)
+	fromFlags, more := flags(in.Flags, l.places)
+	l.faults = slices.Concat(l.faults, t.faults, faults, more)
+
+	// Viper gets values that already have the types of their keys. Lists and
+	// maps of sections are opaque to it, so that its folding of keys to lower
+	// case does not reach the names that operators choose.
+	v := viper.NewWithOptions(viper.KeyDelimiter("::"))
+	for _, layer := range []map[string]any{fromFile, fromEnvironment, fromFlags} {
+		if err := v.MergeConfigMap(layer); err != nil {
+			return fmt.Errorf("merging settings: %w", err)
+		}
+	}
+	err := v.UnmarshalExact(&l.File, func(c *mapstructure.DecoderConfig) {
+		c.DecodeHook = nil
+		c.WeaklyTypedInput = false
+		c.ZeroFields = true // a list that is said replaces the default, and is not merged into it
+	})
+	if err != nil {
+		return fmt.Errorf("merging settings: %w", err)
+	}
+	return nil
+}
+
+// flags reads settings of the command line as if they were variables.
+func flags(said map[string]Flag, places places) (map[string]any, []Fault) {
+	values := map[string]any{}
+	var faults []Fault
+	for _, v := range variables() {
+		flag, ok := said[v.key]
+		if !ok {
+			continue
+		}
+		places.elsewhere(v.key, flag.Name)
+		value, err := v.read(flag.Value)
+		if err != nil {
+			faults = append(faults, Fault{Source: flag.Name, Problem: err.Error(), suspects: []string{v.key}})
+			continue
+		}
+		put(values, v.path, value)
+	}
+	return values, faults
+}
+
+// anchorStore makes a relative path of the database one from the directory of
+// the file that says it: a command run elsewhere must not open another store.
+func (l *Loaded) anchorStore() {
+	dsn := l.Store.DSN
+	if said := l.places.find("store.dsn"); said.line == 0 || said.source != "" {
+		return
+	}
+	if l.Store.Driver != "sqlite" || dsn == "" || dsn[0] == ':' || filepath.IsAbs(dsn) || hasScheme(dsn) {
+		return
+	}
+	l.Store.DSN = filepath.Join(filepath.Dir(l.Path), dsn)
+}
+
+func hasScheme(dsn string) bool {
+	return len(dsn) > 5 && dsn[:5] == "file:"
+}
+
+// readAll reads a file of which no more than limit bytes can be of use.
+func readAll(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return nil, errors.New("it is a directory")
+	}
+	return io.ReadAll(io.LimitReader(file, limit))
+}
+
+// reason leaves out what the sentence around it says already.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,31 @@
+package config
+
+import (
+	"maps"
+	"os"
+	"slices"
+)
+
+// warn finds what is allowed and seldom meant.
+func (l *Loaded) warn() {
+	led := map[string]bool{}
+	for _, route := range l.Routes {
+		led[route.To] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Upstreams)) {
+		if !led[name] {
+			l.Warnings = append(l.Warnings, l.at(join("upstreams", name), "no route leads here; add one with `to: "+show(name)+"`, or delete it"))
+		}
+	}
+	info, err := os.Stat(l.Path)
+	if err != nil || info.Mode().Perm()&0o004 == 0 {
+		return
+	}
+	for i, key := range l.Tokens.Keys {
+		at := item("tokens.keys", i) + ".secret"
+		if key.Secret != "" && l.layerOf(at) == 1 {
+			l.Warnings = append(l.Warnings, l.at(at, "everybody on this machine may read this file; use secret_file, or run chmod 0640 "+show(l.Path)))
+		}
+	}
+	l.Warnings = inOrder(l.Warnings)
+}
