@@ -38,7 +38,8 @@ func (s *Issuer) Pair(user users.User, now time.Time) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expiry(refresh)}}, nil
+	expires := now.Add(s.cfg.RefreshLifetime).Truncate(time.Second)
+	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expires}}, nil
 }
 
 // notCopied are the claims that an access token has of its own.
