@@ -129,6 +129,10 @@ func TestStormFromTwoProcesses(t *testing.T) {
 			try(func() error {
 				return second(command.CreateUser(t.Context(), users.NewUser{Username: fmt.Sprint("user", i), Groups: []string{"a", "b"}}))
 			})
+			// Reads first and then writes, in one transaction.
+			for _, store := range []*users.Store{server, command} {
+				try(func() error { return second(store.UpdateUser(t.Context(), "ada", users.Change{FirstName: &id})) })
+			}
 			try(func() error { return command.RevokeToken(t.Context(), users.Token{ID: id, Expires: soon}) })
 			try(func() error { return second(server.LiveUser(t.Context(), u.ID)) })
 			try(func() error { return second(server.Authenticate(t.Context(), "ada", "secret")) })
