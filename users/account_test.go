@@ -142,10 +142,10 @@ func TestValuesThatAreRefused(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]users.Change{
-		"username":   {Username: ptr("")},
-		"email":      {Email: ptr("a\nb")},
-		"first_name": {FirstName: ptr(long)},
-		"last_name":  {LastName: ptr("\x7f")},
+		"username":   {Username: new("")},
+		"email":      {Email: new("a\nb")},
+		"first_name": {FirstName: new(long)},
+		"last_name":  {LastName: new("\x7f")},
 		"groups":     {SetGroups: &[]string{" "}, AddGroups: []string{"ok"}},
 	} {
 		if _, err := s.UpdateUser(t.Context(), "ada", c); faultFields(t, err) != name {
@@ -168,7 +168,7 @@ func TestNamesAreUnique(t *testing.T) {
 	if _, err := s.CreateUser(t.Context(), users.NewUser{Username: "ﬁona"}); !errors.Is(err, users.ErrExists) {
 		t.Errorf("fiona with a ligature: %v", err)
 	}
-	if _, err := s.UpdateUser(t.Context(), "fiona", users.Change{Username: ptr("ada"), AddGroups: []string{"b"}}); !errors.Is(err, users.ErrExists) {
+	if _, err := s.UpdateUser(t.Context(), "fiona", users.Change{Username: new("ada"), AddGroups: []string{"b"}}); !errors.Is(err, users.ErrExists) {
 		t.Errorf("fiona renamed to ada: %v", err)
 	}
 	if u, err := s.UserByName(t.Context(), "fiona"); err != nil || len(u.Groups) != 1 {
@@ -193,13 +193,13 @@ func TestChanges(t *testing.T) {
 		want   string
 	}{
 		{"nothing", users.Change{}, "ada old@example.com   [a b] active"},
-		{"texts", users.Change{Email: ptr("new@example.com"), FirstName: ptr("Ada"), LastName: ptr("King")}, "ada new@example.com Ada King [a b] active"},
+		{"texts", users.Change{Email: new("new@example.com"), FirstName: new("Ada"), LastName: new("King")}, "ada new@example.com Ada King [a b] active"},
 		{"add groups, one twice", users.Change{AddGroups: []string{"c", "a"}}, "ada new@example.com Ada King [a b c] active"},
 		{"remove groups, one unknown", users.Change{RemoveGroups: []string{"a", "z"}}, "ada new@example.com Ada King [b c] active"},
 		{"set groups, then add and remove", users.Change{SetGroups: &[]string{"x", "y"}, AddGroups: []string{"z"}, RemoveGroups: []string{"x"}}, "ada new@example.com Ada King [y z] active"},
-		{"no groups, no email", users.Change{SetGroups: &[]string{}, Email: ptr("")}, "ada  Ada King [] active"},
-		{"rights", users.Change{Active: ptr(false), Staff: ptr(true), Superuser: ptr(true)}, "ada  Ada King [] staff superuser"},
-		{"rename", users.Change{Username: ptr("ada2"), Active: ptr(true), Staff: ptr(false), Superuser: ptr(false)}, "ada2  Ada King [] active"},
+		{"no groups, no email", users.Change{SetGroups: &[]string{}, Email: new("")}, "ada  Ada King [] active"},
+		{"rights", users.Change{Active: new(false), Staff: new(true), Superuser: new(true)}, "ada  Ada King [] staff superuser"},
+		{"rename", users.Change{Username: new("ada2"), Active: new(true), Staff: new(false), Superuser: new(false)}, "ada2  Ada King [] active"},
 	} {
 		got, err := s.UpdateUser(t.Context(), "ada", tt.change)
 		if err != nil || summary(got) != tt.want {
@@ -266,19 +266,18 @@ type plainUser users.User
 func fields(u users.User) plainUser { return plainUser(u) }
 
 func summary(u users.User) string {
-	text := fmt.Sprint(u.Username, " ", u.Email, " ", u.FirstName, " ", u.LastName, " ", u.Groups)
+	var text strings.Builder
+	fmt.Fprint(&text, u.Username, " ", u.Email, " ", u.FirstName, " ", u.LastName, " ", u.Groups)
 	for _, f := range []struct {
 		on   bool
 		name string
 	}{{u.IsActive, " active"}, {u.IsStaff, " staff"}, {u.IsSuperuser, " superuser"}} {
 		if f.on {
-			text += f.name
+			text.WriteString(f.name)
 		}
 	}
-	return text
+	return text.String()
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func second[T any](_ T, err error) error { return err }
 

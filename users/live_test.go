@@ -22,7 +22,7 @@ func TestLocalWritesCountAtOnce(t *testing.T) {
 		check func(u users.User, err error) bool
 	}{
 		{
-			"disabled", func() error { return second(s.UpdateUser(t.Context(), "ada", users.Change{Active: ptr(false)})) },
+			"disabled", func() error { return second(s.UpdateUser(t.Context(), "ada", users.Change{Active: new(false)})) },
 			func(u users.User, err error) bool { return err == nil && !u.IsActive },
 		},
 		{
@@ -32,7 +32,7 @@ func TestLocalWritesCountAtOnce(t *testing.T) {
 			func(u users.User, err error) bool { return err == nil && len(u.Groups) == 0 },
 		},
 		{
-			"renamed", func() error { return second(s.UpdateUser(t.Context(), "ada", users.Change{Username: ptr("ada2")})) },
+			"renamed", func() error { return second(s.UpdateUser(t.Context(), "ada", users.Change{Username: new("ada2")})) },
 			func(u users.User, err error) bool { return err == nil && u.Username == "ada2" },
 		},
 		{
@@ -75,7 +75,7 @@ func TestWritesOfAnotherProcessCountSoon(t *testing.T) {
 		_, _ = server.LiveUser(t.Context(), id)
 	}
 	begin := time.Now()
-	if _, err := command.UpdateUser(t.Context(), "user0", users.Change{Active: ptr(false)}); err != nil {
+	if _, err := command.UpdateUser(t.Context(), "user0", users.Change{Active: new(false)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := command.UpdateUser(t.Context(), "user1", users.Change{RemoveGroups: []string{"staff"}}); err != nil {
