@@ -83,7 +83,7 @@ func (v *Verifier) read(token string) (drf.Object, string) {
 }
 
 func (v *Verifier) signed(p parts, now time.Time) bool {
-	for key := range v.keys.Candidates(p.algorithm, now) {
+	for key := range v.keys.Candidates(p.algorithm, p.keyID, now) {
 		if key.Verify(p.signed, p.signature) == nil {
 			return true
 		}
