@@ -12,7 +12,8 @@ import (
 // Config is the `tokens` section. The defaults (DefaultConfig) are SimpleJWT's.
 type Config struct {
 	// BasePath is where the token endpoints are; default /api/token. Everything
-	// below it is answered here and never by an upstream.
+	// below it is answered here and never by an upstream; where no key signs, only
+	// what is at and below its /verify.
 	BasePath string `mapstructure:"base_path"`
 	// Issuer is put into every token as iss and wanted in every token (RFC 7519
 	// section 4.1.1). Empty, the default: neither.
@@ -28,7 +29,8 @@ type Config struct {
 	// Leeway is by how much clocks may differ when exp, iat and nbf are looked at;
 	// default 0s. Danger: tokens live longer by it.
 	Leeway time.Duration `mapstructure:"leeway"`
-	// Keys are what tokens are signed and checked with; at least one.
+	// Keys are what tokens are signed and checked with; at least one. The public keys
+	// among them are published at /.well-known/jwks.json, unless no key signs.
 	Keys []keys.Config `mapstructure:"keys"`
 }
 
