@@ -47,7 +47,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if key := set.Signing(); key != nil {
 		a.issuer = &Issuer{cfg: cfg, key: key}
 	}
-	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now}
+	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now, seen: newVerified(cfg.CacheBytes)}
 	return a, nil
 }
 
