@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -47,6 +48,15 @@ func (p places) find(key string) place {
 func parent(key string) string {
 	cut := strings.LastIndexAny(key, ".[")
 	return key[:max(cut, 0)]
+}
+
+// Where says where a key is written: gatehouse.yaml:12.
+func (l *Loaded) Where(key string) string {
+	said := l.places.find(key)
+	if said.source != "" || said.line == 0 {
+		return said.source
+	}
+	return fmt.Sprintf("%s:%d", l.Path, said.line)
 }
 
 // located is what the faults of the rooms offer.

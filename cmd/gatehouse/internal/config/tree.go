@@ -196,7 +196,7 @@ func (t *tree) list(node *yaml.Node, v reflect.Value, at string, secret bool) bo
 	v.Set(reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content)))
 	usable := true
 	for i, element := range node.Content {
-		at := item(at, i)
+		at := Item(at, i)
 		t.places.inFile(at, element.Line)
 		if isNull(element) {
 			t.unusable(element.Line, at, "has no value; write one, or delete the line")
