@@ -55,7 +55,11 @@ func parsePattern(text string) (p pattern, problem, fix string) {
 	if star := strings.IndexByte(body, '*'); star >= 0 {
 		front := strings.TrimRight(body[:star], "/")
 		if strings.Trim(body[star:], "*") == "" && (tree || body[star-1] != '/' || star < len(body)-1) {
-			return p, "a * stands only behind a slash, for all that is below", "write " + quote(front+"/*") + " for " + quote(front) + " and all below it"
+			what := quote(front) + " and all below it"
+			if front == "" {
+				what = "everything"
+			}
+			return p, "a * stands only behind a slash, for all that is below", "write " + quote(front+"/*") + " for " + what
 		}
 		return p, "a * stands only at the end of a path, behind a slash", "write " + quote(front+"/*") + ", and narrower rules where they differ"
 	}

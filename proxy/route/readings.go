@@ -48,9 +48,6 @@ func readings(decoded string) (others []string, reason string) {
 			if reason != "" {
 				return nil, reason
 			}
-			if reading == "" || reading[0] != '/' {
-				reading = "/" + reading
-			}
 			if slices.Contains(all, reading) {
 				continue
 			}
@@ -133,7 +130,7 @@ func trimmed(path string) (_, reason string) {
 	}), ""
 }
 
-// narrowed replaces what looks like ASCII to whoever normalises, compares without
+// narrowed replaces what looks like ASCII to whoever normalizes, compares without
 // letter case, or converts to an older character set: full-width forms of what
 // separates and what makes a dot segment, letters whose other case is ASCII. Format
 // characters, which some file systems ignore, go.
