@@ -47,7 +47,8 @@ func (*BadMethod) Error() string {
 // path from Canonical, method as sent. It does not allocate for a path that has one
 // reading. Errors: ErrNoRoute (404); *BadHost, *BadPath and *BadMethod (400), the
 // latter two when a backend may take the request for one with another
-// policy. Whatever the error, the Match is zero.
+// policy: by another reading of the path, or because it takes no notice of letter
+// case. Whatever the error, the Match is zero.
 func (t *Table) Match(host string, path Path, method string) (Match, error) {
 	if !path.canonical {
 		return Match{}, &BadPath{badUnchecked}

@@ -23,7 +23,6 @@ import (
 var misreadings = []func(path string) (string, string){
 	decodeAgain,
 	withoutParams,
-	withoutLastParams,
 	cutAt(";"),
 	cutAt("?"),
 	cutAt("#"),
@@ -103,15 +102,6 @@ func withoutParams(path string) (_, reason string) {
 		segment, _, _ = strings.Cut(segment, ";")
 		return segment
 	}), ""
-}
-
-// withoutLastParams takes them off the last segment only (RFC 2396's predecessors).
-func withoutLastParams(path string) (_, reason string) {
-	last := strings.LastIndexByte(path, '/')
-	if params := strings.IndexByte(path[last:], ';'); params >= 0 {
-		return path[:last+params], ""
-	}
-	return path, ""
 }
 
 // cutAt ends the path where someone who decodes first and splits afterwards ends it.
