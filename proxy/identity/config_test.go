@@ -67,7 +67,7 @@ identity.also_strip[1]: this would take every header away; write a family such a
 				t.Fatal("was accepted")
 			}
 			var lines []string
-			for _, err := range err.(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // what errors.Join gives
+			for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
 				var f *Fault
 				if !errors.As(err, &f) {
 					t.Fatalf("not a Fault: %T", err)

@@ -82,7 +82,7 @@ func TestStripLeavesTheRest(t *testing.T) {
 }
 
 // Content_Length is CONTENT_LENGTH for some, and then two lengths disagree.
-func TestAttackMisspeltFraming(t *testing.T) {
+func TestAttackAliasedFraming(t *testing.T) {
 	h := mustHeaders(t, Config{})
 	hdr := http.Header{"Content_Length": {"0"}, "Content.Type": {"x"}, "transfer_encoding": {"chunked"}, "Content-Length": {"5"}}
 	h.Strip(hdr)
