@@ -28,9 +28,6 @@ func (p *program) findConfig() (string, error) {
 			return path, nil
 		}
 	}
-	if config.Bare(p.environ) {
-		return "", nil // the environment says everything
-	}
 	return "", usage("name one with --config FILE, or try `gatehouse demo`, which needs none",
 		"there is no configuration: neither %s exists", strings.Join(configPlaces, " nor "))
 }

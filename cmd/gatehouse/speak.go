@@ -79,7 +79,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		hint = cmd.CommandPath() + " " + near[0]
 	}
-	return usage(hint, "there is no command %q", cmd.Name()+" "+word)
+	return usage(hint, "there is no command %q", cmd.CommandPath()+" "+word)
 }
 
 // noArguments refuses arguments by showing the first.
