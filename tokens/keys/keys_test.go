@@ -43,7 +43,8 @@ func TestFaultsOfTheList(t *testing.T) {
 		{
 			"several at once",
 			[]Config{{ID: "a", Algorithm: "HS256"}, {Algorithm: "RS1"}},
-			[]string{"keys[0].secret", "keys[1].kid", "keys[1].alg"}, "",
+			[]string{"keys[0].secret", "keys[1].kid", "keys[1].alg"},
+			"",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

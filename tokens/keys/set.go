@@ -144,7 +144,7 @@ func secretBytes(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// isKeyFile recognises a key in PEM or SSH form. Whoever verifies HMAC with a public
+// isKeyFile recognizes a key in PEM or SSH form. Whoever verifies HMAC with a public
 // key accepts what everybody can sign who has that public key.
 func isKeyFile(text string) bool {
 	text = strings.TrimSpace(text)
