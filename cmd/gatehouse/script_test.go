@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -216,4 +217,24 @@ func call(t *testing.T, stdin string, args ...string) (code int, stdout, stderr 
 	var out, errs strings.Builder
 	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+func TestTheExampleWorksAsItStands(t *testing.T) {
+	text, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gatehouse.yaml")
+	for name, content := range map[string]string{
+		"gatehouse.yaml": string(text), "jwt.key": strings.Repeat("new secret ", 5), "old.key": strings.Repeat("old secret ", 5),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := call(t, "", "check", "--config", path)
+	if want := path + " is fine: 2 keys, 2 upstreams, 2 routes\n"; code != 0 || stdout != want || stderr != "" {
+		t.Errorf("got %d, %q, %q; want %q", code, stdout, stderr, want)
+	}
 }
