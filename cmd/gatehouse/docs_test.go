@@ -67,6 +67,35 @@ func TestDocumentedVariablesExist(t *testing.T) {
 	}
 }
 
+// Every test that docs/security.md names is there.
+func TestDocumentedTestsExist(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	err = filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		tests.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) < 50 {
+		t.Errorf("found %d names of tests", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(tests.String(), "func "+name[1]+"(") {
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
+		}
+	}
+}
+
 // outdent takes the indentation of the first line off all lines.
 func outdent(text string) string {
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
