@@ -28,7 +28,7 @@ func launchPublic(t *testing.T, backend http.Handler) (s *server, address string
 	t.Cleanup(upstream.Close)
 	path := filepath.Join(t.TempDir(), "gatehouse.yaml")
 	text := fmt.Sprintf(`
-server: { listen: "127.0.0.1:0", drain: { timeout: 5s } }
+server: { listen: "127.0.0.1:0", max_header_bytes: 4KiB, read_header_timeout: 300ms, idle_timeout: 300ms, drain: { timeout: 5s } }
 store: { dsn: gatehouse.db }
 tokens: { keys: [{ kid: a, alg: HS256, secret: "0123456789abcdef0123456789abcdef" }] }
 upstreams: { app: { url: %q } }
@@ -95,6 +95,43 @@ func TestAnUpgradedConnectionDoesNotOutliveTheServer(t *testing.T) {
 	}
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the connection is still there: %v", err)
+	}
+}
+
+func TestClientsThatTakeTooLongOrTooMuch(t *testing.T) {
+	s, address := launchPublic(t, http.NotFoundHandler())
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, test := range map[string]struct{ sent, want string }{
+		"a head that never ends":     {"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", ""},
+		"nothing at all":             {"", ""},
+		"no second request":          {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 "},
+		"headers without measure":    {"GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 10<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
+		"a target without a measure": {"GET /" + strings.Repeat("x", 10<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 431 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_, _ = io.WriteString(conn, test.sent)
+			got, err := io.ReadAll(conn) // until the server closes the connection
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("the connection is kept")
+			}
+			if test.want == "" && len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 408 ") || !strings.HasPrefix(string(got), test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

@@ -135,7 +135,7 @@ func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 // isTerminal tells whether a person is at the other end.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // printJSON writes a value for programs to read.
