@@ -34,6 +34,11 @@ type Server struct {
 	// interface.
 	Listen string `mapstructure:"listen"`
 
+	// AdminListen is where orchestrators ask whether the gateway is alive and ready
+	// (/livez, /readyz), as host:port; empty, the default, is nowhere. Danger: keep it
+	// off the network that clients are on.
+	AdminListen string `mapstructure:"admin_listen"`
+
 	// TrustedProxies are the addresses and networks (10.42.0.0/16) of the proxies in
 	// front of gatehouse: their X-Forwarded-For, -Proto, -Host and -Port and their
 	// X-Request-Id are believed. Default none: nobody's. Naming a network from which
@@ -110,6 +115,15 @@ func (s Server) faults() []error {
 	}
 	if problem := listenProblem(s.Listen); problem != "" {
 		fault("listen", problem, `write host:port, or ":8080" for every interface`)
+	}
+	if s.AdminListen != "" {
+		problem := listenProblem(s.AdminListen)
+		if problem == "" && s.AdminListen == s.Listen {
+			problem = fmt.Sprintf("%q is where clients connect to", s.AdminListen)
+		}
+		if problem != "" {
+			fault("admin_listen", problem, `write another host:port, such as "127.0.0.1:9090"`)
+		}
 	}
 	for _, size := range []struct {
 		key   string

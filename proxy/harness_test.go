@@ -310,8 +310,11 @@ func (w *world) token(user string) string {
 }
 
 func obtain(addr, user string) (string, error) {
-	body := strings.NewReader(`{"username":"` + user + `","password":"` + password + `"}`)
-	response, err := http.Post("http://"+addr+"/api/token/", "application/json", body) //nolint:noctx // a test's
+	body, err := json.Marshal(map[string]string{"username": user, "password": password})
+	if err != nil {
+		return "", err
+	}
+	response, err := http.Post("http://"+addr+"/api/token/", "application/json", bytes.NewReader(body)) //nolint:noctx // a test's
 	if err != nil {
 		return "", err
 	}

@@ -61,3 +61,10 @@ func (cfg Config) compile() (d dialect, path string, err error) {
 	}
 	return d, cfg.DSN, errors.Join(faults...)
 }
+
+// Check returns what [Open] would find wrong with cfg itself, joined. It touches
+// no file.
+func Check(cfg Config) error {
+	_, _, err := cfg.compile()
+	return err
+}

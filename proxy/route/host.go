@@ -118,7 +118,11 @@ func parseHost(text string) (h hostPattern, problem, fix string) {
 	case text == "*":
 		return h, "\"*\" is not a host", "leave host out for any host"
 	case strings.Contains(name, "*"):
-		return h, "a * stands only in front of a host, for one or more labels", "write \"*." + strings.TrimLeft(name[strings.LastIndexByte(name, '*')+1:], "-.") + "\""
+		fix = "write a name such as app.example.com or *.example.com"
+		if rest := strings.TrimLeft(name[strings.LastIndexByte(name, '*')+1:], "-."); rest != "" {
+			fix = "write " + quote("*."+rest)
+		}
+		return h, "a * stands only in front of a host, for one or more labels", fix
 	case strings.Contains(name, "/"):
 		_, rest, isURL := strings.Cut(name, "://")
 		if !isURL {

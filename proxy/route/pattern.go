@@ -10,7 +10,7 @@ import (
 // the request: /x is /x/, because most backends serve one as the other, and a rule
 // that denies /metrics would be dodged by /metrics/.
 //
-// Letter case matters, and there is nothing between the two forms: no * inside, no
+// Letter case matters (see Table.Match for what differs in nothing else), and there is nothing between the two forms: no * inside, no
 // parameters, no suffixes. A backend that serves /admin.json as /admin needs a rule for it.
 type pattern struct {
 	base string // canonical and decoded, without trailing slash: "" is the root
@@ -55,7 +55,11 @@ func parsePattern(text string) (p pattern, problem, fix string) {
 	if star := strings.IndexByte(body, '*'); star >= 0 {
 		front := strings.TrimRight(body[:star], "/")
 		if strings.Trim(body[star:], "*") == "" && (tree || body[star-1] != '/' || star < len(body)-1) {
-			return p, "a * stands only behind a slash, for all that is below", "write " + quote(front+"/*") + " for " + quote(front) + " and all below it"
+			what := quote(front) + " and all below it"
+			if front == "" {
+				what = "everything"
+			}
+			return p, "a * stands only behind a slash, for all that is below", "write " + quote(front+"/*") + " for " + what
 		}
 		return p, "a * stands only at the end of a path, behind a slash", "write " + quote(front+"/*") + ", and narrower rules where they differ"
 	}

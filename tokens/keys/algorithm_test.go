@@ -111,7 +111,7 @@ func TestAnRSAKeyIsNoSecret(t *testing.T) {
 	for range set.Candidates("HS256", "", time.Now()) {
 		t.Error("a key for RS256 is a candidate for HS256")
 	}
-	if _, err := New([]Config{{ID: "a", Algorithm: "HS256", Secret: public}}); err == nil || !strings.Contains(err.Error(), "PEM") {
+	if _, err := New([]Config{{ID: "a", Algorithm: "HS256", Secret: public}}); err == nil || !strings.Contains(err.Error(), "key pair") {
 		t.Errorf("the public key as a secret: %v", err)
 	}
 }

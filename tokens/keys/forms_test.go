@@ -168,7 +168,7 @@ func TestFormsThatAreExplained(t *testing.T) {
 		{"an Ed25519 JWK with half a private half", "private_key", "not of one key", private(ed, jwkOf(t, p.ed, true, m{"d": "AQAB"}))},
 		{"an Ed25519 JWK with an empty private half", "private_key", "member d is missing", private(ed, jwkOf(t, p.ed, true, m{"d": ""}))},
 		{"an Ed25519 JWK with the private half of another", "private_key", "not of one key", private(ed, jwkOf(t, p.ed, true, m{"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}))},
-		{"a private key as a secret", "secret", "PEM", hmac(pkcs8(t, p.rsa))},
+		{"a private key as a secret", "secret", "key pair", hmac(pkcs8(t, p.rsa))},
 		{"a JWK of a key pair as a secret", "secret", "an Ed25519 key and no secret", hmac(rfcEd25519Public)},
 		{"a JWK with a short secret", "secret", "3 bytes", hmac(`{"kty":"oct","k":"AQAB"}`)},
 		{"a JWK with a secret for another algorithm", "secret", `"HS512"`, hmac(strings.Replace(rfcHMAC, `"oct"`, `"oct","alg":"HS512"`, 1))},

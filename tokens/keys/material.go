@@ -130,11 +130,14 @@ func readSecret(text string, a algorithm) (material, *flaw) {
 	if strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"kty"`) {
 		return readJWK(text)
 	}
-	if strings.Contains(text, "-----BEGIN ") {
-		// With a public key as a secret, everyone who has it could make tokens.
-		return material{}, &flaw{"it is a PEM, which is no secret", "write it as private_key or public_key with the alg that it is for, or make a secret with openssl rand"}
-	}
 	return material{secret: []byte(text)}, nil
+}
+
+// isKeyFile recognizes a key in PEM or SSH form. Whoever verifies HMAC with a public
+// key accepts what everybody can sign who has that public key.
+func isKeyFile(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasPrefix(text, "-----BEGIN ") || strings.HasPrefix(text, "ssh-") || strings.HasPrefix(text, "ecdsa-sha2-")
 }
 
 // equal tells whether two public keys are the same.

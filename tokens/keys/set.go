@@ -216,6 +216,11 @@ func (k *Key) fillSecret(c Config, a algorithm) (field string, wrong *flaw) {
 		return "secret", &flaw{"it is " + describe(m.public) + " and no secret", "write it as private_key or public_key with the alg that it is for"}
 	case len(m.secret) == 0:
 		return "secret", &flaw{"the key has no secret", a.remedy()}
+	case isKeyFile(string(m.secret)):
+		return "secret", &flaw{
+			"the secret is a key of a key pair, whose public half anybody may have",
+			"write it as private_key or public_key with the alg that it is for, or " + a.remedy(),
+		}
 	case len(m.secret) < a.least:
 		return "secret", &flaw{fmt.Sprintf("the secret has %d bytes and %s needs %d", len(m.secret), c.Algorithm, a.least), a.remedy()}
 	}

@@ -15,7 +15,7 @@ type Config struct {
 	Preferred string `mapstructure:"preferred"`
 	// Cost is the work that one preferred hash takes. Empty (default) is
 	// m=19456,t=2,p=1 for argon2id (KiB of memory, passes, lanes);
-	// t=1000000 for pbkdf2_sha256 (iterations); n=16384,r=8,p=5 for scrypt;
+	// t=600000 for pbkdf2_sha256 (iterations); n=16384,r=8,p=5 for scrypt;
 	// t=12 for bcrypt_sha256 (the logarithm of the rounds). A site that may go
 	// back to Django writes the numbers of its Django here. Danger: less work
 	// lets whoever steals the database guess faster; more keeps a core longer

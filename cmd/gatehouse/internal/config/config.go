@@ -17,6 +17,22 @@ type File struct {
 	Login Login `mapstructure:"login"`
 	// Tokens is what tokens are signed with and say.
 	Tokens tokens.Config `mapstructure:"tokens"`
+
+	// Bootstrap is the first user of an empty store.
+	Bootstrap Bootstrap `mapstructure:"bootstrap"`
+}
+
+// Bootstrap is the `bootstrap` section: the first user, made when the gateway starts
+// on a store without any. Where a user exists, it does nothing.
+type Bootstrap struct {
+	// User is the name to log in with. Empty, the default: nobody is made.
+	User string `mapstructure:"user"`
+
+	// Password is the password; `gatehouse user passwd` changes it.
+	Password string `mapstructure:"password"`
+
+	// PasswordFile names a file that holds the password instead; the loader reads it.
+	PasswordFile string `mapstructure:"password_file"`
 }
 
 // Login is the `login` section.

@@ -31,7 +31,9 @@ type variable struct {
 
 // variables lists one variable for each scalar key, and each list of scalars,
 // outside of lists and maps of sections.
-func variables() []variable {
+func variables() []variable { return variablesOf(reflect.TypeFor[File]()) }
+
+func variablesOf(section reflect.Type) []variable {
 	var list []variable
 	var walk func(typ reflect.Type, path []string)
 	walk = func(typ reflect.Type, path []string) {
@@ -48,16 +50,19 @@ func variables() []variable {
 			}
 		}
 	}
-	walk(reflect.TypeFor[File](), nil)
+	walk(section, nil)
 	return list
 }
 
 // environment reads the variables that are set. An empty one is as if not set,
 // since that is how container tools write "nothing".
-func environment(environ, only []string, places places) (said map[string]any, faults []Fault) {
+func environment(in Input, places places) (said map[string]any, faults []Fault) {
 	said = map[string]any{}
-	known := variables()
-	for _, assignment := range slices.Sorted(slices.Values(environ)) {
+	known, alone := variables(), bareVariables()
+	if in.Path == "" {
+		known, alone = append(known, alone...), nil
+	}
+	for _, assignment := range slices.Sorted(slices.Values(in.Environ)) {
 		name, text, _ := strings.Cut(assignment, "=")
 		if !strings.HasPrefix(name, Prefix) || notSettings.MatchString(name) || text == "" {
 			continue
@@ -65,9 +70,11 @@ func environment(environ, only []string, places places) (said map[string]any, fa
 		i := slices.IndexFunc(known, func(v variable) bool { return v.name == name })
 		switch {
 		case i < 0 && serviceLinks.MatchString(name):
+		case i < 0 && slices.ContainsFunc(alone, func(v variable) bool { return v.name == name }):
+			faults = append(faults, bareFault(name, in.Path))
 		case i < 0:
 			faults = append(faults, unknownVariable(name, known))
-		case only != nil && !slices.Contains(only, known[i].path[0]):
+		case in.Only != nil && len(known[i].path) > 1 && !slices.Contains(in.Only, known[i].path[0]):
 		default:
 			places.elsewhere(known[i].key, name)
 			value, err := known[i].read(text)

@@ -17,7 +17,8 @@ import (
 
 // Input is where settings come from, the weakest first.
 type Input struct {
-	// Path names the YAML file. It is shown in messages as it is given.
+	// Path names the YAML file. It is shown in messages as it is given. Empty: there
+	// is none, and the environment says everything (Bare).
 	Path string
 	// Environ is the environment as os.Environ returns it.
 	Environ []string
@@ -49,6 +50,7 @@ type Loaded struct {
 	places   places
 	faults   []Fault
 	unplaced []Fault
+	unread   bool // the file has no form, so nothing that it may say is missing
 }
 
 // Err returns everything found wrong so far as [Faults], or nil.
@@ -67,21 +69,28 @@ func (l *Loaded) Err() error {
 // faults too and all are shown together. It must not be used otherwise. Any
 // other error means that the file itself cannot be read; Loaded is then nil.
 func Load(in Input) (*Loaded, error) {
-	data, err := readAll(in.Path, maxFile+1)
-	if err != nil {
-		return nil, fmt.Errorf("the configuration %s cannot be read: %w", in.Path, reason(err))
-	}
-	l := &Loaded{File: Defaults(), Path: in.Path, Read: []string{in.Path}, places: places{}}
-	root, line, problem := parse(data)
-	if problem != "" {
-		l.faults = append(l.faults, Fault{File: in.Path, Line: line, Problem: problem})
-		return l, l.Err()
+	l := &Loaded{File: Defaults(), Path: in.Path, places: places{}}
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	if in.Path != "" {
+		data, err := readAll(in.Path, maxFile+1)
+		if err != nil {
+			return nil, fmt.Errorf("the configuration %s cannot be read: %w", in.Path, reason(err))
+		}
+		l.Read = []string{in.Path}
+		var line int
+		var problem string
+		if root, line, problem = parse(data); problem != "" {
+			l.unread = true
+			l.faults = append(l.faults, Fault{File: in.Path, Line: line, Problem: problem})
+			return l, l.Err()
+		}
 	}
 	if err := l.layer(root, in); err != nil {
 		return nil, err
 	}
 	l.readTwins(reflect.ValueOf(&l.File).Elem(), "", in.Only)
 	l.anchorStore()
+	l.checkBootstrap(in.Only)
 	l.warn()
 	return l, l.Err()
 }
@@ -90,13 +99,16 @@ func Load(in Input) (*Loaded, error) {
 func (l *Loaded) layer(root *yaml.Node, in Input) error {
 	t := &tree{file: in.Path, only: in.Only, places: l.places}
 	fromFile := t.section(root, reflect.TypeFor[File](), "")
-	fromEnvironment, faults := environment(in.Environ, in.Only, l.places)
+	fromEnvironment, faults := environment(in, l.places)
 	fromFlags, more := flags(in.Flags, l.places)
 	l.faults = slices.Concat(l.faults, t.faults, faults, more)
 
 	// Viper gets values that already have the types of their keys. Lists and
 	// maps of sections are opaque to it, so that its folding of keys to lower
 	// case does not reach the names that operators choose.
+	if in.Path == "" {
+		l.fill(fromEnvironment)
+	}
 	v := viper.NewWithOptions(viper.KeyDelimiter("::"))
 	for _, layer := range []map[string]any{fromFile, fromEnvironment, fromFlags} {
 		if err := v.MergeConfigMap(layer); err != nil {
@@ -112,6 +124,20 @@ func (l *Loaded) layer(root *yaml.Node, in Input) error {
 		return fmt.Errorf("merging settings: %w", err)
 	}
 	return nil
+}
+
+// checkBootstrap finds a first user of whom only half is said.
+func (l *Loaded) checkBootstrap(only []string) {
+	if only != nil && !slices.Contains(only, "bootstrap") {
+		return
+	}
+	first := l.Bootstrap
+	switch {
+	case first.User != "" && first.Password == "":
+		l.faults = append(l.faults, l.at("bootstrap.user", "has no password; name the file that holds it in bootstrap.password_file"))
+	case first.User == "" && first.Password != "":
+		l.faults = append(l.faults, l.at("bootstrap.password", "belongs to nobody; name the user in bootstrap.user"))
+	}
 }
 
 // flags reads settings of the command line as if they were variables.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -49,6 +50,15 @@ func parent(key string) string {
 	return key[:max(cut, 0)]
 }
 
+// Where says where a key is written: gatehouse.yaml:12.
+func (l *Loaded) Where(key string) string {
+	said := l.places.find(key)
+	if said.source != "" || said.line == 0 {
+		return said.source
+	}
+	return fmt.Sprintf("%s:%d", l.Path, said.line)
+}
+
 // located is what the faults of the rooms offer.
 type located interface {
 	error
@@ -60,7 +70,7 @@ type located interface {
 // already known of the same key are left out. An error without a Field counts
 // only where no key is at fault, since it is a consequence otherwise.
 func (l *Loaded) Blame(section string, err error) {
-	if err == nil {
+	if err == nil || l.unread {
 		return
 	}
 	if fault, ok := err.(located); ok { //nolint:errorlint // the tree is walked here, one level at a time

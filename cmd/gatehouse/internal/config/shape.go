@@ -85,8 +85,8 @@ func join(path, name string) string {
 	return path + "." + show(name)
 }
 
-// item appends a position in a list to a key path.
-func item(path string, i int) string {
+// Item appends a position in a list to a key path: routes[0].
+func Item(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 

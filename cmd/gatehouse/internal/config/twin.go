@@ -28,7 +28,7 @@ func (l *Loaded) readTwins(v reflect.Value, path string, only []string) {
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			l.readTwins(v.Index(i), item(path, i), nil)
+			l.readTwins(v.Index(i), Item(path, i), nil)
 		}
 	case reflect.Map:
 		for entries := v.MapRange(); entries.Next(); {

@@ -4,16 +4,17 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // warn finds what is allowed and seldom meant.
 func (l *Loaded) warn() {
 	led := map[string]bool{}
 	for _, route := range l.Routes {
-		led[route.To] = true
+		led[strings.ToLower(route.To)] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Upstreams)) {
-		if !led[name] {
+		if !led[strings.ToLower(name)] {
 			l.Warnings = append(l.Warnings, l.at(join("upstreams", name), "no route leads here; add one with `to: "+show(name)+"`, or delete it"))
 		}
 	}
@@ -22,9 +23,11 @@ func (l *Loaded) warn() {
 		return
 	}
 	for i, key := range l.Tokens.Keys {
-		at := item("tokens.keys", i) + ".secret"
-		if key.Secret != "" && l.layerOf(at) == 1 {
-			l.Warnings = append(l.Warnings, l.at(at, "everybody on this machine may read this file; use secret_file, or run chmod 0640 "+show(l.Path)))
+		for name, value := range map[string]string{"secret": key.Secret, "private_key": key.PrivateKey} {
+			at := Item("tokens.keys", i) + "." + name
+			if value != "" && l.layerOf(at) == 1 {
+				l.Warnings = append(l.Warnings, l.at(at, "everybody on this machine may read this file; use "+name+"_file, or run chmod 0640 "+show(l.Path)))
+			}
 		}
 	}
 	l.Warnings = inOrder(l.Warnings)

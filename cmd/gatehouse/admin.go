@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// admin answers orchestrators on a listener of its own, which clients do not
+// reach: /livez and /readyz. It tells nothing that would help an attacker.
+type admin struct {
+	http     *http.Server
+	listener net.Listener
+	stopping atomic.Bool
+	ping     func(context.Context) error // asks the store
+}
+
+// pingTime is how long the store may take to show that it is there.
+const pingTime = 2 * time.Second
+
+func newAdmin(listener net.Listener, ping func(context.Context) error, logger *slog.Logger) *admin {
+	a := &admin{listener: listener, ping: ping}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, "alive", nil) })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	a.http = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	return a
+}
+
+// serve answers until stop.
+func (a *admin) serve(logger *slog.Logger) {
+	if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		logger.Error("the admin listener broke", slog.Any("error", err))
+	}
+}
+
+// readyz is 200 while requests should be sent here, and says why not otherwise.
+func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
+	var reasons []string
+	if a.stopping.Load() {
+		reasons = append(reasons, "stopping")
+	}
+	ctx, cancel := context.WithTimeout(in.Context(), pingTime)
+	defer cancel()
+	if a.ping(ctx) != nil {
+		reasons = append(reasons, "the store does not answer")
+	}
+	if len(reasons) > 0 {
+		report(w, http.StatusServiceUnavailable, "not ready", reasons)
+		return
+	}
+	report(w, http.StatusOK, "ready", nil)
+}
+
+func report(w http.ResponseWriter, status int, word string, reasons []string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Status  string   `json:"status"`
+		Reasons []string `json:"reasons,omitempty"`
+	}{word, reasons})
+}

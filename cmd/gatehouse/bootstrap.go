@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/users"
+)
+
+// bootstrap makes the first user from login.bootstrap, in an empty store alone: a
+// container that starts again, or a variable that was forgotten in a manifest,
+// changes nobody's password.
+func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, logger *slog.Logger) error {
+	if first.User == "" {
+		return nil
+	}
+	present, err := store.Users(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for users: %w", err)
+	}
+	if len(present) > 0 {
+		return nil
+	}
+	user, err := store.CreateUser(ctx, users.NewUser{Username: first.User, Password: first.Password, Staff: true, Superuser: true})
+	if errors.Is(err, users.ErrExists) {
+		return nil // another process was quicker
+	}
+	if err != nil {
+		return err
+	}
+	logger.Info("created the first user", slog.String("user", user.Username))
+	return nil
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/proxy"
+	"gatehouse/tokens"
+	"gatehouse/users"
+	"gatehouse/users/password"
+)
+
+// generation is everything that one configuration makes. It does not change; a
+// changed configuration makes another one beside it, on the same store.
+type generation struct {
+	gateway   *proxy.Gateway
+	endpoints []tokens.Endpoint
+}
+
+// parts are what outlives a generation.
+type parts struct {
+	store  *users.Store
+	logger *slog.Logger
+}
+
+// build compiles a configuration. Its error is everything wrong with it.
+func build(loaded *config.Loaded, with parts) (*generation, error) {
+	g := &generation{}
+	outside := proxy.Parts{Logger: with.logger}
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Logger: with.logger})
+	loaded.Blame("tokens", err)
+	if err == nil {
+		g.endpoints = hasten(authority.Endpoints())
+		outside.Verifier, outside.Endpoints = authority.Verifier(), g.endpoints
+	}
+	// Without a verifier too, since its faults should be told together with those of the tokens.
+	g.gateway, err = proxy.New(loaded.Config, outside)
+	loaded.Blame("", err)
+	if err := loaded.Err(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// compile finds everything wrong with a configuration without touching anything:
+// the generation that it returns has a store that is not open.
+func compile(loaded *config.Loaded) (*generation, error) {
+	loaded.Blame("store", users.Check(loaded.Store))
+	_, err := password.New(loaded.Login.Hashing)
+	loaded.Blame("login.hashing", err)
+	return build(loaded, parts{store: new(users.Store), logger: slog.New(slog.DiscardHandler)})
+}
+
+// ServeHTTP answers a request.
+func (g *generation) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	g.gateway.ServeHTTP(w, in)
+}
+
+// close ends what no request is using any more.
+func (g *generation) close() { g.gateway.Close() }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/spf13/cobra"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	var listen string
+	cmd := p.configured(&cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: `Runs the gateway until it is told to stop. With SIGTERM or SIGINT it stops
+accepting, finishes what is in flight (server.drain) and closes the store; a
+second signal stops it at once.
+
+Any scalar of the configuration can be set in the environment instead:
+server.listen is GATEHOUSE_SERVER_LISTEN.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			flags := map[string]config.Flag{}
+			if cmd.Flags().Changed("listen") {
+				flags["server.listen"] = config.Flag{Name: "--listen", Value: listen}
+			}
+			return p.serve(cmd.Context(), flags)
+		},
+	})
+	cmd.Flags().StringVar(&listen, "listen", "", "`ADDRESS` to listen on, instead of server.listen")
+	return cmd
+}
+
+func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error {
+	loaded, err := p.load(flags)
+	if err != nil {
+		return told(loaded, err)
+	}
+	logger := newLogger(p.stdout, slog.LevelInfo)
+	// A container's memory is not the machine's. Without this the collector
+	// would let the heap grow until the process is killed.
+	if _, err := memlimit.Set(); err != nil {
+		logger.Debug("no memory limit of a container", slog.Any("error", err))
+	}
+	s, err := launch(ctx, loaded, logger)
+	if err != nil {
+		return err
+	}
+	p.warn(loaded)
+	s.announce(loaded)
+	return s.serve(ctx)
+}
+
+// told completes what is wrong with a configuration by what the rooms find in it.
+func told(loaded *config.Loaded, err error) error {
+	if loaded == nil {
+		return err
+	}
+	_, err = compile(loaded)
+	return err
+}

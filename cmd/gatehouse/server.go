@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/proxy"
+	"gatehouse/users"
+	"gatehouse/users/password"
+)
+
+// server is a gateway that listens.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	admin    *admin // nil: nobody may ask
+	store    *users.Store
+	drain    proxy.Drain
+	logger   *slog.Logger
+
+	current  atomic.Pointer[generation]
+	inFlight atomic.Int64
+	cut      context.CancelFunc // ends the requests that still run
+}
+
+// launch opens the store and the listener and builds the first generation. Then
+// clients may connect; they are answered once serve is called. The error is
+// everything that stands in the way, with the lines of the configuration.
+func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*server, error) {
+	if _, err := compile(loaded); err != nil {
+		return nil, err
+	}
+	hasher, err := password.New(loaded.Login.Hashing)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{drain: loaded.Server.Drain, logger: logger}
+	s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
+	loaded.Blame("store", err)
+	s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", loaded.Server.Listen)
+	if err != nil {
+		loaded.Blame("server", &listenFault{"listen", loaded.Server.Listen, err})
+	}
+	if address := loaded.Server.AdminListen; address != "" {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			loaded.Blame("server", &listenFault{"admin_listen", address, err})
+		} else {
+			s.admin = newAdmin(listener, s.ping, logger)
+		}
+	}
+	if err := loaded.Err(); err != nil {
+		return nil, errors.Join(failed(err, ""), s.release())
+	}
+	if err := bootstrap(ctx, s.store, loaded.Bootstrap, logger); err != nil {
+		loaded.Blame("bootstrap", err)
+		return nil, errors.Join(loaded.Err(), s.release())
+	}
+	first, err := build(loaded, parts{store: s.store, logger: logger})
+	if err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.current.Store(first)
+
+	// Requests outlive the signal to stop, which ends ctx.
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	s.cut = cut
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: loaded.Server.ReadHeaderTimeout,
+		IdleTimeout:       loaded.Server.IdleTimeout,
+		MaxHeaderBytes:    int(loaded.Server.MaxHeaderBytes),
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	return s, nil
+}
+
+// ServeHTTP answers a request with the generation that is current when it comes.
+func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	s.current.Load().ServeHTTP(w, in)
+}
+
+// serve answers until ctx ends, then stops in order: go on for drain.delay, accept
+// no more, let what is in flight finish for drain.timeout, close the store.
+func (s *server) serve(ctx context.Context) error {
+	broken := make(chan error, 1)
+	go func() { broken <- s.http.Serve(s.listener) }()
+	if s.admin != nil {
+		go s.admin.serve(s.logger)
+	}
+	select {
+	case err := <-broken:
+		return errors.Join(fmt.Errorf("listening on %s: %w", s.listener.Addr(), err), s.stop(0))
+	case <-ctx.Done():
+	}
+	if s.admin != nil {
+		s.admin.stopping.Store(true)
+	}
+	s.logger.Info("stopping", slog.Int64("in_flight", s.inFlight.Load()),
+		slog.Duration("delay", s.drain.Delay), slog.Duration("timeout", s.drain.Timeout))
+	time.Sleep(s.drain.Delay)
+	err := s.stop(s.drain.Timeout)
+	s.logger.Info("stopped")
+	return err
+}
+
+// stop ends everything within about the timeout.
+func (s *server) stop(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(s.inFlight.Load()), "request"), timeout), s.http.Close())
+	}
+	// What is left are upgraded connections, which Shutdown knows nothing of, and
+	// requests that were just cut off. They need a moment to notice.
+	s.cut()
+	for patience := time.Now().Add(2 * time.Second); s.inFlight.Load() > 0 && time.Now().Before(patience); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.current.Load().close()
+	return errors.Join(err, s.release())
+}
+
+// release lets go of what the operating system gave.
+func (s *server) release() error {
+	var err error
+	if s.listener != nil {
+		_ = s.listener.Close() // closed already where it has served
+	}
+	if s.admin != nil {
+		_ = s.admin.http.Close()
+		_ = s.admin.listener.Close()
+	}
+	if s.store != nil {
+		err = s.store.Close()
+	}
+	return err
+}
+
+// ping tells whether the store answers.
+func (s *server) ping(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// announce is the line that says what is listened on and what stands behind.
+func (s *server) announce(loaded *config.Loaded) {
+	ver, _ := identify()
+	var behind []string
+	for _, name := range slices.Sorted(maps.Keys(loaded.Upstreams)) {
+		behind = append(behind, name+" "+loaded.Upstreams[name].URL)
+	}
+	s.logger.Info("listening",
+		slog.String("address", s.listener.Addr().String()), slog.String("upstreams", strings.Join(behind, ", ")),
+		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
+		slog.String("config", loaded.Path), slog.String("version", ver))
+}
+
+// listenFault is an address that cannot be listened on.
+type listenFault struct {
+	key     string
+	address string
+	err     error
+}
+
+// Field is the key inside the section `server`.
+func (f *listenFault) Field() string { return f.key }
+
+// Error says why and what to do.
+func (f *listenFault) Error() string {
+	switch {
+	case errors.Is(f.err, syscall.EADDRINUSE):
+		return f.address + " is in use by another program; stop that program, or choose another port"
+	case errors.Is(f.err, syscall.EACCES):
+		return "this user may not listen on " + f.address + "; choose a port from 1024 up"
+	case errors.Is(f.err, syscall.EADDRNOTAVAIL):
+		return f.address + " is no address of this machine; write :8080 to listen on every address"
+	}
+	cause := f.err
+	if op, ok := errors.AsType[*net.OpError](f.err); ok {
+		cause = op.Err
+	}
+	return fmt.Sprintf("%s cannot be listened on: %v; write host:port, or :8080 for every address", f.address, cause)
+}
