@@ -25,7 +25,7 @@ func TestTheLinesOfTheDocumentationMakeKeys(t *testing.T) {
 			continue
 		}
 		words := strings.Fields(line)
-		command := exec.CommandContext(t.Context(), words[0], words[1:]...) //nolint:gosec // lines of our own documentation
+		command := exec.CommandContext(t.Context(), words[0], words[1:]...)
 		command.Dir = dir
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%s%s%v", line, out, err)

@@ -96,7 +96,7 @@ func members(text string) (jwk, bool) {
 	if _, err := dec.Token(); err != nil {
 		return nil, false
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, false
 	}
 	return k, true
