@@ -165,7 +165,9 @@ func TestWhatWasRevokedStaysRevoked(t *testing.T) {
 	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
 	end := func(d time.Duration) string { return fmt.Sprintf("%q", now.Add(d).Format(time.RFC3339)) }
-	revoked := func(token int) string { return strings.Replace(revocation(token), `"pk": 1`, fmt.Sprintf(`"pk": %d`, token), 1) }
+	revoked := func(token int) string {
+		return strings.Replace(revocation(token), `"pk": 1`, fmt.Sprintf(`"pk": %d`, token), 1)
+	}
 	// Revoked here, known to Django as good: stays revoked.
 	if err := s.RevokeToken(t.Context(), users.Token{ID: "here", Expires: now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
