@@ -20,6 +20,7 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
+	"gatehouse/users"
 )
 
 // world is a gateway and a backend, each behind a listener of its own.
@@ -60,6 +61,21 @@ func open(t *testing.T, handler http.HandlerFunc, change ...func(*proxy.Config))
 	}
 	w.addr = serve(t, newGateway(t, cfg, slog.New(slog.NewTextHandler(w.log, nil))), cfg)
 	return w
+}
+
+// openWithStore is open with the store at hand.
+func openWithStore(t *testing.T) (*world, *users.Store) {
+	t.Helper()
+	w := &world{T: t, backend: newBackend(t, nil), log: &lockedBuffer{}}
+	cfg := site(w.backend.addr)
+	p, store := partsAndStore(t, slog.New(slog.NewTextHandler(w.log, nil)))
+	gateway, err := proxy.New(cfg, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Close)
+	w.addr = serve(t, gateway, cfg)
+	return w, store
 }
 
 func newGateway(t testing.TB, cfg proxy.Config, logger *slog.Logger) *proxy.Gateway {
@@ -285,12 +301,12 @@ func (w *world) refused(a answer, status int, body string) {
 	if got := a.Header.Get("Content-Type"); got != "application/json" {
 		w.Errorf("Content-Type %q", got)
 	}
-	if got, want := a.Header.Get("WWW-Authenticate"), ""; status == 401 {
-		if want = `Bearer realm="api"`; got != want {
-			w.Errorf("WWW-Authenticate %q, want %q", got, want)
-		}
-	} else if got != "" {
-		w.Errorf("WWW-Authenticate %q on a %d", got, status)
+	want := ""
+	if status == http.StatusUnauthorized {
+		want = `Bearer realm="api"`
+	}
+	if got := a.Header.Get("WWW-Authenticate"); got != want {
+		w.Errorf("WWW-Authenticate %q on a %d, want %q", got, status, want)
 	}
 }
 
@@ -314,7 +330,8 @@ func obtain(addr, user string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	response, err := http.Post("http://"+addr+"/api/token/", "application/json", bytes.NewReader(body)) //nolint:noctx // a test's
+	client := &http.Client{Timeout: 10 * time.Second}
+	response, err := client.Post("http://"+addr+"/api/token/", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}
