@@ -11,7 +11,8 @@
 //     first that fails is the answer: size and structure, the header, the signature
 //     by a key of that algorithm, the payload, the times, issuer and audience, the
 //     type, and the user as the store has them now. A refusal is a [*Rejection];
-//     any other error means that it could not be decided, and nobody gets in.
+//     any other error means that it could not be decided, and nobody gets in. Of an
+//     access token that comes again, the steps up to the payload are remembered.
 //   - the endpoints, as rows of path and handler, and the JWKS.
 //
 // Tokens are taken apart here and not by a JWT library, because the order of the
