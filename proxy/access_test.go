@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"gatehouse/proxy/upstream"
 )
 
 func TestTheAccessLogSaysWhatBecameOfARequest(t *testing.T) {
@@ -78,7 +80,7 @@ func TestNoAccessLogAboveInfo(t *testing.T) {
 }
 
 func TestAFailedUpstreamIsAWarningWithItsCause(t *testing.T) {
-	w := before(t, "127.0.0.1:1")
+	w := before(t, "127.0.0.1:1", upstream.Timeouts{})
 	w.get("/public/")
 	eventually(t, "warning", func() bool {
 		log := w.log.String()

@@ -47,13 +47,10 @@ func answering(t *testing.T, text string) string {
 }
 
 // before is a world whose upstream is at addr.
-func before(t *testing.T, addr string) *world {
+func before(t *testing.T, addr string, timeouts upstream.Timeouts) *world {
 	t.Helper()
-	brief := 200 * time.Millisecond
 	return open(t, nil, func(cfg *proxy.Config) {
-		cfg.Upstreams["app"] = upstream.Config{
-			URL: "http://" + addr, Timeouts: upstream.Timeouts{Connect: &brief, FirstByte: &brief},
-		}
+		cfg.Upstreams["app"] = upstream.Config{URL: "http://" + addr, Timeouts: timeouts}
 	})
 }
 
@@ -108,7 +105,12 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			addr := tc.addr(t)
-			w := before(t, addr)
+			var timeouts upstream.Timeouts
+			if tc.status == 504 {
+				brief := 200 * time.Millisecond
+				timeouts.FirstByte = &brief
+			}
+			w := before(t, addr, timeouts)
 			got := w.get("/public/", "Cookie: secret=1")
 			w.refused(got, tc.status, fmt.Sprintf(`{"detail":%q}`, tc.detail))
 			if host, _, _ := net.SplitHostPort(addr); strings.Contains(got.Text, host) {
@@ -129,7 +131,7 @@ func TestABackendThatDiesInMidBody(t *testing.T) {
 		{"in the middle of a chunk", "Transfer-Encoding: chunked\r\n\r\nffff\r\n" + strings.Repeat("x", 50_000)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := before(t, answering(t, "HTTP/1.1 200 OK\r\n"+tc.head))
+			w := before(t, answering(t, "HTTP/1.1 200 OK\r\n"+tc.head), upstream.Timeouts{})
 			request, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+w.addr+"/public/", nil)
 			response, err := new(http.Transport).RoundTrip(request)
 			if err != nil {
@@ -153,7 +155,7 @@ func TestABackendThatForgetsItsConnections(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		_, _ = from.Peek(1)
-	}))
+	}), upstream.Timeouts{})
 	for i := range 20 {
 		if got := w.get("/public/"); got.StatusCode != 200 {
 			t.Fatalf("request %d: %d %s", i, got.StatusCode, got.Text)
@@ -166,7 +168,7 @@ func TestABackendThatAnswersBeforeItHasReadTheBody(t *testing.T) {
 		_, _ = http.ReadRequest(from)
 		_, _ = io.WriteString(conn, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
 		_, _ = io.Copy(io.Discard, from)
-	}))
+	}), upstream.Timeouts{})
 	conn := w.dial()
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, crlf(head("POST", "/public/", "Content-Length: 1000000"))+"begun")
