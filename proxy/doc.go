@@ -9,8 +9,10 @@
 //	admit.go      what is refused before anything is looked up: odd targets and
 //	              hosts, CONNECT, two credentials; one canonical path from here on
 //	client.go     who the client is, through the proxies that are trusted
+//	local.go      the endpoints that gatehouse answers itself
 //	authorize.go  the credential, and the route's policy on its owner
 //	rewrite.go    the request that the upstream receives
+//	body.go       how long a body is waited for, and how large it may be
 //	forward.go    sending it, and what comes back
 //	refuse.go     the one table of refusals and what a client reads about them
 //	access.go     the line in the access log
@@ -22,9 +24,9 @@
 // # What passes and what does not
 //
 // The path is made canonical once (package route); what is matched is what is
-// forwarded, byte for byte. The query is forwarded exactly as it was sent, also if it holds what
-// Go's parser rejects (`a=1;b=2`, `%zz`): no decision reads it. Bodies and answers
-// pass unchanged. Removed are: headers that hold an identity or speak about
+// forwarded, byte for byte. The query is forwarded as it was sent, also if it holds
+// what Go's parser rejects (`a=1;b=2`, `%zz`), but for raw bytes beyond ASCII, which
+// are escaped: no decision reads it. Bodies and answers pass unchanged. Removed are: headers that hold an identity or speak about
 // forwarding, under every spelling that a backend may take for them (package
 // identity), `Authorization` unless the configuration forwards it, hop-by-hop
 // headers, trailers of requests, and
