@@ -28,13 +28,15 @@ type Config struct {
 	// Leeway is by how much clocks may differ when exp, iat and nbf are looked at;
 	// default 0s. Danger: tokens live longer by it.
 	Leeway time.Duration `mapstructure:"leeway"`
+	// Rotation is whether a refresh token is exchanged for a new one when it is used.
+	Rotation Rotation `mapstructure:"rotation"`
 	// Keys are what tokens are signed and checked with; at least one.
 	Keys []keys.Config `mapstructure:"keys"`
 }
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
 func DefaultConfig() Config {
-	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour}
+	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, Rotation: defaultRotation()}
 }
 
 // Fault is one value of the section that cannot be accepted.
@@ -80,6 +82,7 @@ func (c Config) check() error {
 			add(fmt.Sprintf("audience[%d]", i), "an empty audience", "name who the tokens are for, or take the key away")
 		}
 	}
+	faults = append(faults, c.Rotation.check()...)
 	return errors.Join(faults...)
 }
 

@@ -134,9 +134,7 @@ func (s *Store) EndSession(ctx context.Context, t Token) error {
 			INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, ended_at, address, user_agent)
 			VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $3, $4, $4, $3, '', '')
 			ON CONFLICT (family) DO UPDATE SET
-				ended_at = COALESCE(sessions.ended_at, excluded.ended_at),
-				access_until = CASE WHEN excluded.access_until > sessions.access_until THEN excluded.access_until ELSE sessions.access_until END,
-				expires_at = CASE WHEN excluded.expires_at > sessions.expires_at THEN excluded.expires_at ELSE sessions.expires_at END
+				ended_at = COALESCE(sessions.ended_at, excluded.ended_at)
 			RETURNING family, access_until`,
 			int64(family), t.UserID, now, micros(t.Expires))
 		return err

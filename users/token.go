@@ -80,3 +80,13 @@ func micros(t time.Time) int64 {
 	}
 	return t.UnixMicro()
 }
+
+// TokenState tells whether a refresh token was revoked, and whether that was because
+// it was exchanged for another.
+func (s *Store) TokenState(ctx context.Context, jti string) (revoked, exchanged bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT revoked_at IS NOT NULL, next_jti IS NOT NULL FROM tokens WHERE jti = $1`, jti).Scan(&revoked, &exchanged)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	return revoked, exchanged, err
+}
