@@ -12,11 +12,13 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	in     *http.Request
+	body   *body // of the request; nil: none, or nobody reads it
 	status int   // 0: nothing yet
 	bytes  int64 // of the body
 }
 
-// WriteHeader passes the status on. net/http would guess a Content-Type where the
+// WriteHeader passes the status on, and ends the connection with an answer that
+// comes before the request's body has ended. net/http would guess a Content-Type where the
 // upstream sent none, and would send 1xx answers to HTTP/1.0 clients, which take
 // them for the answer; both are kept from it here.
 func (r *recorder) WriteHeader(status int) {
@@ -30,6 +32,10 @@ func (r *recorder) WriteHeader(status int) {
 		r.status = status
 		if header := r.Header(); len(header["Content-Type"]) == 0 {
 			header["Content-Type"] = nil
+		}
+		if r.body.halfRead() {
+			// net/http would wait for the rest before it lets the answer go.
+			r.Header()["Connection"] = []string{"close"}
 		}
 	}
 	r.ResponseWriter.WriteHeader(status)

@@ -2,63 +2,112 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
-// errSlowBody is a client that paused for too long while it sent a body.
-var errSlowBody = errors.New("the client paused while it sent the body")
+// What may be wrong with a body while it is forwarded, beside its size.
+var (
+	errSlowBody   = errors.New("the client paused while it sent the body")
+	errBrokenBody = errors.New("the body cannot be read")
+)
 
 // afterRefusal is how long what is left of a refused request's body is waited for,
-// so that the client reads the answer instead of a reset.
+// so that the connection can be used again.
 const afterRefusal = 2 * time.Second
 
 // body bounds how long each part of a request's body is waited for. Without it a
 // client that never ends its body holds a connection, ours and an upstream's.
 type body struct {
 	io.ReadCloser
-	deadline interface{ SetReadDeadline(time.Time) error }
-	pause    time.Duration
+	connection *http.ResponseController
+	pause      time.Duration
+
+	reading sync.Mutex
+	err     error // what ended it: io.EOF, or why it is not whole
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.deadline.SetReadDeadline(time.Now().Add(b.pause))
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	_ = b.connection.SetReadDeadline(time.Now().Add(b.pause))
 	n, err := b.ReadCloser.Read(p)
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case err == io.EOF:
+	case err == nil, tooLarge:
+	case err == io.EOF: //nolint:errorlint // io.Reader's own
 		// From here on the connection is only watched for the client's leaving.
-		_ = b.deadline.SetReadDeadline(time.Time{})
+		_ = b.connection.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errSlowBody
+	default:
+		err = fmt.Errorf("%w: %w", errBrokenBody, err)
+	}
+	if err != nil {
+		b.err = err
 	}
 	return n, err
 }
 
-// guardBody prepares the body of a request that will be answered, by an upstream
-// or here.
-func (g *Gateway) guardBody(w http.ResponseWriter, in *http.Request) {
-	if in.Body == nil || in.Body == http.NoBody {
-		return
+// fault is what is wrong with the body, if it is the body that broke the request.
+// net/http cancels a request whose body cannot be read, and the transport may
+// notice that before it is told why.
+func (b *body) fault(canceled bool) error {
+	if b == nil {
+		return nil
 	}
-	connection := http.NewResponseController(w)
-	// An answer may come before the body has ended, and then goes out at once.
-	_ = connection.EnableFullDuplex()
+	if canceled {
+		_ = b.connection.SetReadDeadline(time.Now()) // whoever reads is on their way out
+		b.reading.Lock()
+	} else if !b.reading.TryLock() {
+		return nil // it is still coming
+	}
+	defer b.reading.Unlock()
+	if b.err == io.EOF { //nolint:errorlint // io.Reader's own
+		return nil
+	}
+	return b.err
+}
+
+// halfRead reports whether what comes next on the connection is not the next request.
+func (b *body) halfRead() bool {
+	if b == nil {
+		return false
+	}
+	if !b.reading.TryLock() {
+		return true
+	}
+	defer b.reading.Unlock()
+	return b.err != io.EOF //nolint:errorlint // io.Reader's own
+}
+
+// guardBody returns the request with a body that is bounded in time and size. It is
+// a copy: net/http looks at in.Body to find out what it must do about a body that nobody
+// has read.
+func (g *Gateway) guardBody(out *recorder, in *http.Request) *http.Request {
+	if in.Body == nil || in.Body == http.NoBody {
+		return in
+	}
 	guarded := in.Body
 	if in.ContentLength < 0 && g.maxBody > 0 {
 		// A stated length has been checked; this one is found out on the way.
-		guarded = http.MaxBytesReader(w, guarded, g.maxBody)
+		guarded = http.MaxBytesReader(out.ResponseWriter, guarded, g.maxBody)
 	}
-	in.Body = &body{guarded, connection, g.pause}
+	b := &body{ReadCloser: guarded, connection: http.NewResponseController(out.ResponseWriter), pause: g.pause}
+	bounded := in.WithContext(in.Context())
+	bounded.Body = b
+	out.body = b
+	return bounded
 }
 
-// leaveBody prepares for an answer that does not wait for the body.
+// leaveBody prepares for an answer to a request whose body nobody reads. net/http
+// skips a small rest of it before it answers, and waits for that no longer than this.
 func leaveBody(w http.ResponseWriter, in *http.Request) {
-	if in.Body == nil || in.Body == http.NoBody {
-		return
+	if in.Body != nil && in.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(afterRefusal))
 	}
-	connection := http.NewResponseController(w)
-	_ = connection.EnableFullDuplex()
-	_ = connection.SetReadDeadline(time.Now().Add(afterRefusal))
 }

@@ -15,6 +15,7 @@ type exchange struct {
 	gateway  *Gateway
 	decision *Decision
 	in       *http.Request
+	body     *body    // of in; nil: none
 	failure  *Refusal // what the client was told instead of the upstream's answer
 	proxy    httputil.ReverseProxy
 }
@@ -24,7 +25,7 @@ type exchange struct {
 // http.ErrAbortHandler when an answer breaks off, which closes the connection: a
 // client must be able to tell half an answer from a whole one.
 func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
-	x := &exchange{gateway: g, decision: d, in: in}
+	x := &exchange{gateway: g, decision: d, in: in, body: w.body}
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      d.upstream.Transport(),
@@ -43,7 +44,7 @@ func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
-	x.gateway.rewrite(x.decision, x.in, pr.Out)
+	x.gateway.rewrite(x.decision, pr.Out)
 }
 
 // look changes nothing in an answer. It refuses one that would make a tunnel of a
@@ -57,16 +58,22 @@ func (x *exchange) look(answer *http.Response) error {
 
 // fail answers in place of an upstream that did not.
 func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
+	gone := x.in.Context().Err() != nil
+	if fault := x.body.fault(gone); fault != nil {
+		err = fault
+	}
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case tooLarge:
 		x.failure = refuseBody
 	case errors.Is(err, errSlowBody):
 		x.failure = refuseSlowBody
+	case errors.Is(err, errBrokenBody):
+		x.failure = refuseBrokenBody
 	default:
 		x.failure = refuseFailed(x.decision.upstream.Name(), upstream.Explain(x.in.Context(), err), err)
 	}
-	x.gateway.refuse(w, x.in, x.failure)
+	x.gateway.answer(w, x.in, x.decision, x.failure)
 }
 
 // bufferPool lends the buffers through which bodies are copied.

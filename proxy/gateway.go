@@ -102,29 +102,32 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 
 	switch {
 	case refusal != nil:
-		g.refuse(out, in, refusal)
+		leaveBody(w, in)
+		g.answer(out, in, &d, refusal)
 	case d.local != nil:
-		g.guardBody(w, in)
-		d.local.ServeHTTP(out, d.localRequest(in))
+		d.local.ServeHTTP(out, d.localRequest(g.guardBody(out, in)))
 	default:
-		g.guardBody(w, in)
-		refusal = g.forward(out, in, &d)
+		refusal = g.forward(out, g.guardBody(out, in), &d)
 	}
 	outcome = "passed"
 	if refusal != nil {
 		outcome = refusal.Reason
+		if refusal.Answer.Status == statusClientGone {
+			panic(http.ErrAbortHandler) // or net/http would say 200 to nobody
+		}
 	}
 }
 
-// refuse answers in place of an upstream.
-func (g *Gateway) refuse(w http.ResponseWriter, in *http.Request, refusal *Refusal) {
-	if refusal.Answer.Status >= 500 {
-		g.logger.WarnContext(in.Context(), "refused", slog.String("reason", refusal.Reason), slog.Any("error", refusal.Cause))
-	}
-	if refusal.Answer.Status == statusClientGone {
+// answer says no, in place of an upstream.
+func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, refusal *Refusal) {
+	status := refusal.Answer.Status
+	if status == statusClientGone {
 		return // nobody reads it
 	}
-	leaveBody(w, in)
+	if status >= 500 {
+		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", slog.String("reason", refusal.Reason),
+			slog.Any("error", refusal.Cause), slog.String("request_id", d.RequestID))
+	}
 	refusal.Answer.Write(w, in)
 }
 

@@ -37,9 +37,9 @@ var (
 	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")
 	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail)
 	refuseForbidden      = refusal(http.StatusForbidden, "forbidden", permissionDetail)
-	refuseSlowBody       = refusal(http.StatusRequestTimeout, "body_too_slow", "The body of the request did not arrive in time.").
-				with(http.Header{"Connection": {"close"}})
-	refuseBody = refusal(http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large.")
+	refuseSlowBody       = refusal(http.StatusRequestTimeout, "body_too_slow", "The body of the request did not arrive in time.")
+	refuseBrokenBody     = refusal(http.StatusBadRequest, "broken_body", "Malformed request: the body is malformed or incomplete.")
+	refuseBody           = refusal(http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large.")
 )
 
 const permissionDetail = "You do not have permission to perform this action."

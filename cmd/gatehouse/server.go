@@ -24,6 +24,7 @@ import (
 type server struct {
 	http     *http.Server
 	listener net.Listener
+	admin    *admin // nil: nobody may ask
 	store    *users.Store
 	drain    proxy.Drain
 	logger   *slog.Logger
@@ -49,10 +50,22 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	loaded.Blame("store", err)
 	s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", loaded.Server.Listen)
 	if err != nil {
-		loaded.Blame("server", &listenFault{loaded.Server.Listen, err})
+		loaded.Blame("server", &listenFault{"listen", loaded.Server.Listen, err})
+	}
+	if address := loaded.Server.AdminListen; address != "" {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			loaded.Blame("server", &listenFault{"admin_listen", address, err})
+		} else {
+			s.admin = newAdmin(listener, s.ping, logger)
+		}
 	}
 	if err := loaded.Err(); err != nil {
 		return nil, errors.Join(failed(err, ""), s.release())
+	}
+	if err := bootstrap(ctx, s.store, loaded.Bootstrap, logger); err != nil {
+		loaded.Blame("bootstrap", err)
+		return nil, errors.Join(loaded.Err(), s.release())
 	}
 	first, err := build(loaded, parts{store: s.store, logger: logger})
 	if err != nil {
@@ -86,10 +99,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 func (s *server) serve(ctx context.Context) error {
 	broken := make(chan error, 1)
 	go func() { broken <- s.http.Serve(s.listener) }()
+	if s.admin != nil {
+		go s.admin.serve(s.logger)
+	}
 	select {
 	case err := <-broken:
 		return errors.Join(fmt.Errorf("listening on %s: %w", s.listener.Addr(), err), s.stop(0))
 	case <-ctx.Done():
+	}
+	if s.admin != nil {
+		s.admin.stopping.Store(true)
 	}
 	s.logger.Info("stopping", slog.Int64("in_flight", s.inFlight.Load()),
 		slog.Duration("delay", s.drain.Delay), slog.Duration("timeout", s.drain.Timeout))
@@ -105,7 +124,7 @@ func (s *server) stop(timeout time.Duration) error {
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("%d requests did not finish within drain.timeout (%v) and were cut off", s.inFlight.Load(), timeout), s.http.Close())
+		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(s.inFlight.Load()), "request"), timeout), s.http.Close())
 	}
 	// What is left are upgraded connections, which Shutdown knows nothing of, and
 	// requests that were just cut off. They need a moment to notice.
@@ -123,11 +142,18 @@ func (s *server) release() error {
 	if s.listener != nil {
 		_ = s.listener.Close() // closed already where it has served
 	}
+	if s.admin != nil {
+		_ = s.admin.http.Close()
+		_ = s.admin.listener.Close()
+	}
 	if s.store != nil {
 		err = s.store.Close()
 	}
 	return err
 }
+
+// ping tells whether the store answers.
+func (s *server) ping(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // announce is the line that says what is listened on and what stands behind.
 func (s *server) announce(loaded *config.Loaded) {
@@ -144,12 +170,13 @@ func (s *server) announce(loaded *config.Loaded) {
 
 // listenFault is an address that cannot be listened on.
 type listenFault struct {
+	key     string
 	address string
 	err     error
 }
 
 // Field is the key inside the section `server`.
-func (f *listenFault) Field() string { return "listen" }
+func (f *listenFault) Field() string { return f.key }
 
 // Error says why and what to do.
 func (f *listenFault) Error() string {

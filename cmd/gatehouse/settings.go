@@ -13,7 +13,8 @@ import (
 // configPlaces are looked into when nobody names a file.
 var configPlaces = []string{"gatehouse.yaml", "/etc/gatehouse/gatehouse.yaml"}
 
-// findConfig returns the file to read.
+// findConfig returns the file to read, or "" where there is none and the environment
+// says everything.
 func (p *program) findConfig() (string, error) {
 	if p.config != "" {
 		return p.config, nil
@@ -27,6 +28,9 @@ func (p *program) findConfig() (string, error) {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			return path, nil
 		}
+	}
+	if config.Bare(p.environ) {
+		return "", nil // the environment says everything
 	}
 	return "", usage("name one with --config FILE, or try `gatehouse demo`, which needs none",
 		"there is no configuration: neither %s exists", strings.Join(configPlaces, " nor "))

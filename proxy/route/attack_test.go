@@ -104,6 +104,7 @@ func TestAttackPathParameters(t *testing.T) {
 		"/;/admin":                     malformed,
 		"/admin%3bx":                   malformed,
 		"/admin%253bx":                 malformed,
+		"/metrics;x/y":                 malformed,
 		"/metrics;jsessionid=1":        malformed,
 		"/public/private;x/y":          malformed,
 		"/public;x/private/y":          malformed, // private, for whoever takes parameters off everywhere
@@ -207,6 +208,24 @@ func TestAttackLooseNames(t *testing.T) {
 		"/caf%C3%A9":                        everybody,
 	} {
 		if got := ask(t, table, "GET", "x.test", target); got != want {
+			t.Errorf("%s: got %s, want %s", target, got, want)
+		}
+	}
+}
+
+// What another spelling would meet on a more specific host counts, too.
+func TestAttackLooseNamesAcrossHosts(t *testing.T) {
+	table := mustTable(t, []Config{
+		{To: "app", Auth: public()},
+		{To: "app", Host: hosts("*.x.test"), Path: "/admin/*", Auth: groups("admin")},
+		{To: "app", Host: hosts("*.y.x.test"), Path: "/metrics", Auth: deny()},
+		{To: "app", Host: hosts("a.y.x.test"), Path: "/Secret/*", Auth: deny()},
+	}, upstreams)
+	for target, want := range map[string]string{
+		"/admin": adminOnly, "/ADMIN": malformed, "/metrics": nobody, "/METRICS": malformed,
+		"/Secret": nobody, "/secret/x": malformed, "/other": everybody, "/OTHER": everybody,
+	} {
+		if got := ask(t, table, "GET", "a.y.x.test", target); got != want {
 			t.Errorf("%s: got %s, want %s", target, got, want)
 		}
 	}

@@ -13,7 +13,9 @@ type Config struct {
 	// their xn-- form. Default: any host, after the routes that name one.
 	Host []string `mapstructure:"host"`
 	// Path is a path ("/x", the same as "/x/") or a path and all below it ("/x/*",
-	// with /x itself). Letter case matters. Default: "/*".
+	// with /x itself). Letter case matters; a request for /X, where /x has another
+	// policy than the rest, is refused, because many backends take one for the other.
+	// Default: "/*".
 	Path string `mapstructure:"path"`
 	// To names the upstream. Required.
 	To string `mapstructure:"to"`

@@ -33,7 +33,7 @@ func (m Match) field() string {
 // same reports whether a request fares alike under both.
 func (m Match) same(n Match) bool { return m.Route == n.Route && m.Policy().Equal(n.Policy()) }
 
-// ErrNoRoute: no route speaks for the request. A 404.
+// ErrNoRoute says that no route speaks for the request. A 404.
 var ErrNoRoute = errors.New("no route")
 
 // BadMethod is a method that backends take for another one: a 400.
@@ -47,7 +47,8 @@ func (*BadMethod) Error() string {
 // path from Canonical, method as sent. It does not allocate for a path that has one
 // reading. Errors: ErrNoRoute (404); *BadHost, *BadPath and *BadMethod (400), the
 // latter two when a backend may take the request for one with another
-// policy. Whatever the error, the Match is zero.
+// policy: by another reading of the path, or because it takes no notice of letter
+// case. Whatever the error, the Match is zero.
 func (t *Table) Match(host string, path Path, method string) (Match, error) {
 	if !path.canonical {
 		return Match{}, &BadPath{badUnchecked}

@@ -10,7 +10,7 @@ import (
 // the request: /x is /x/, because most backends serve one as the other, and a rule
 // that denies /metrics would be dodged by /metrics/.
 //
-// Letter case matters, and there is nothing between the two forms: no * inside, no
+// Letter case matters (see Table.Match for what differs in nothing else), and there is nothing between the two forms: no * inside, no
 // parameters, no suffixes. A backend that serves /admin.json as /admin needs a rule for it.
 type pattern struct {
 	base string // canonical and decoded, without trailing slash: "" is the root

@@ -23,7 +23,6 @@ import (
 var misreadings = []func(path string) (string, string){
 	decodeAgain,
 	withoutParams,
-	withoutLastParams,
 	cutAt(";"),
 	cutAt("?"),
 	cutAt("#"),
@@ -76,9 +75,7 @@ func decodeAgain(path string) (_, reason string) {
 	b := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		c := path[i]
-		if c == '%' && i+5 < len(path) && path[i+1]|0x20 == 'u' && !strings.ContainsFunc(path[i+2:i+6], func(r rune) bool {
-			return r >= utf8.RuneSelf || !isHex(byte(r))
-		}) {
+		if c == '%' && i+5 < len(path) && path[i+1]|0x20 == 'u' && isHex(path[i+2]) && isHex(path[i+3]) && isHex(path[i+4]) && isHex(path[i+5]) {
 			return "", badTwice // IIS: %u002e is a dot
 		}
 		if c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]) {
@@ -103,15 +100,6 @@ func withoutParams(path string) (_, reason string) {
 		segment, _, _ = strings.Cut(segment, ";")
 		return segment
 	}), ""
-}
-
-// withoutLastParams takes them off the last segment only (RFC 2396's predecessors).
-func withoutLastParams(path string) (_, reason string) {
-	last := strings.LastIndexByte(path, '/')
-	if params := strings.IndexByte(path[last:], ';'); params >= 0 {
-		return path[:last+params], ""
-	}
-	return path, ""
 }
 
 // cutAt ends the path where someone who decodes first and splits afterwards ends it.

@@ -143,11 +143,43 @@ func TestHostsBeyondAHundred(t *testing.T) {
 	}
 }
 
+// Who writes both spellings means both; a third one is nobody's.
+func TestTwoSpellingsOfOnePath(t *testing.T) {
+	table := mustTable(t, []Config{{To: "app", Rules: []RuleConfig{
+		{Path: "/API/*", Auth: public()}, {Path: "/api/*", Auth: deny()}, {Path: "/Docs", Auth: public()}, {Path: "/docs/*", Auth: deny()},
+	}}}, upstreams)
+	for target, want := range map[string]string{
+		"/API/x": "app public", "/api/x": "app deny", "/Api/x": "400", "/api": "app deny", "/API": "app public",
+		"/Docs": "app public", "/docs": "400", "/docs/x": "app deny",
+	} {
+		if got := ask(t, table, "GET", "", target); got != want {
+			t.Errorf("%s: got %s, want %s", target, got, want)
+		}
+	}
+}
+
+// A path deeper than any pattern costs no more than the deepest pattern.
+func TestDeepPaths(t *testing.T) {
+	table := mustTable(t, []Config{{To: "app", Rules: []RuleConfig{{Path: "/a/a/a/*", Auth: public()}, {Path: "/" + strings.Repeat("b", 300) + "/*", Auth: deny()}}}}, upstreams)
+	for target, want := range map[string]string{
+		strings.Repeat("/a", 20_000):          "app public",
+		"/x" + strings.Repeat("/a", 20_000):   "app required",
+		"/" + strings.Repeat("b", 300) + "/x": "app deny",
+		"/" + strings.Repeat("b", 301):        "app required",
+		"/" + strings.Repeat("b", 299) + "/b": "app required",
+		"/" + strings.Repeat("B", 300):        "400",
+	} {
+		if got := ask(t, table, "GET", "", target); got != want {
+			t.Errorf("%.20s… (%d bytes): got %s, want %s", target, len(target), got, want)
+		}
+	}
+}
+
 func TestZeroValuesDeny(t *testing.T) {
 	if p := (Match{}).Policy(); p.Level != Deny || p.Anonymous() || p.Admits([]string{"admin"}) {
 		t.Errorf("the zero Match lets somebody pass: %v", p)
 	}
-	if (Policy{Level: 200}).Admits(nil) || (Policy{Level: 200}).Anonymous() || Level(200).String() != "deny" {
+	if (Policy{Level: -1}).Admits(nil) || (Policy{Level: -1}).Anonymous() || Level(-1).String() != "deny" || Level(200).String() != "deny" {
 		t.Error("an unknown level lets somebody pass")
 	}
 	table := mustTable(t, []Config{{To: "app", Auth: public()}}, upstreams)
@@ -393,7 +425,7 @@ func shuffle[T any](list []T, seed uint64) []T {
 	list = slices.Clone(list)
 	for i := len(list) - 1; i > 0; i-- {
 		seed = seed*6364136223846793005 + 1442695040888963407
-		j := int(seed >> 33 % uint64(i+1)) //nolint:gosec // below i+1
+		j := int(seed >> 33 % uint64(i+1))
 		list[i], list[j] = list[j], list[i]
 	}
 	return list

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// startNode runs a Node server with WebSocket and server-sent events.
+func startNode(t *testing.T) string {
+	t.Helper()
+	node := needProgram(t, "node", "nodejs")
+	address := freeAddress(t)
+	env := append(os.Environ(), "PORT="+portOf(address), "NODE_PATH=/usr/share/nodejs:"+os.Getenv("NODE_PATH"))
+	probe := exec.Command(node, "-e", "require('ws')")
+	probe.Env = env
+	if err := probe.Run(); err != nil {
+		missing(t, "the Node package ws is not installed")
+	}
+	server := exec.Command(node, "testdata/backends/node/server.js")
+	server.Env = env
+	startProgram(t, server, address)
+	return address
+}
+
+func TestNode(t *testing.T) {
+	site := startSite(t, startNode(t), "alice")
+	access, _ := site.login(t, "alice")
+
+	t.Run("a plain call", func(t *testing.T) {
+		var got belief
+		site.do(t, "GET", "/report", "", bearer(access)).decode(t, http.StatusOK, &got)
+		got.believes(t, "alice")
+	})
+
+	t.Run("a WebSocket speaks as the user of its token", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		header := bearer(access)
+		header.Set("X_User_Name", "mallory")
+		socket, _, err := websocket.Dial(ctx, "ws://"+site.address+"/socket", &websocket.DialOptions{HTTPHeader: header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.CloseNow()
+		if err := socket.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		_, text, err := socket.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(text), "alice: hello"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+
+	t.Run("a WebSocket without a token is refused before the backend hears of it", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		socket, answer, err := websocket.Dial(ctx, "ws://"+site.address+"/socket", nil)
+		if err == nil {
+			_ = socket.CloseNow()
+			t.Fatal("it was opened")
+		}
+		if answer == nil || answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %v, want 401", answer)
+		}
+	})
+
+	t.Run("server-sent events arrive one by one", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		in, err := http.NewRequestWithContext(ctx, "GET", "http://"+site.address+"/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Header = bearer(access)
+		answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		var lines []string
+		var first, last time.Time
+		for scanner := bufio.NewScanner(answer.Body); scanner.Scan(); {
+			if line := scanner.Text(); strings.HasPrefix(line, "data: ") {
+				if first.IsZero() {
+					first = time.Now()
+				}
+				last = time.Now()
+				lines = append(lines, line)
+			}
+		}
+		if got, want := strings.Join(lines, "|"), "data: 1 for alice|data: 2 for alice|data: 3 for alice"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		// The backend lets 400 ms pass between the first and the last: had they
+		// been held back, they would have come together.
+		if last.Sub(first) < 100*time.Millisecond {
+			t.Error("the events came together")
+		}
+	})
+}
