@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -335,19 +334,7 @@ func TestParallelRefreshes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ask := func(path string, form url.Values) (int, map[string]string) {
-				in := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
-				in.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				out := httptest.NewRecorder()
-				for _, e := range a.Endpoints() {
-					if e.Path == path {
-						e.Handler.ServeHTTP(out, in)
-					}
-				}
-				var body map[string]string
-				_ = json.Unmarshal(out.Body.Bytes(), &body)
-				return out.Code, body
-			}
+			ask := func(path string, form url.Values) (int, map[string]string) { return call(a, path, form) }
 			login := func() string {
 				status, body := ask("/api/token/", url.Values{"username": {"testuser"}, "password": {"testpassword"}})
 				if status != http.StatusOK {
