@@ -291,6 +291,28 @@ func TestDatabasesThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestDamagedDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sqlite3")
+	execute(t, path, `CREATE TABLE auth_user (id INTEGER PRIMARY KEY, username TEXT, password TEXT);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+		INSERT INTO auth_user SELECT i, 'user' || i, '!' FROM n`)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 4096 + 100; i < len(content); i++ {
+		content[i] ^= 0xff
+	}
+	write(t, path, string(content))
+	none := map[string]string{}
+	for _, name := range []string{"email", "first_name", "last_name", "is_active", "is_staff", "is_superuser", "date_joined", "last_login", "groups"} {
+		none[name] = ""
+	}
+	if _, err := users.ReadDjangoSQLite(t.Context(), path, users.DjangoReading{Columns: none}); !strings.Contains(problems(err), "is damaged") {
+		t.Errorf("got %s", problems(err))
+	}
+}
+
 // The site goes on while it is read, and may have its database in WAL mode.
 func TestDatabaseInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db.sqlite3")
