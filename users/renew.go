@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// maxWait is by how much a call may have come before the one that was served before
+// it: the time that a write waits for its lock, and what clocks differ.
+const maxWait = 15 * time.Second
+
 // Renewal is a refresh token that is about to be exchanged.
 type Renewal struct {
 	Old         Token     // the token that was shown
@@ -140,8 +144,10 @@ func exchanged(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renew
 		return Renewed{}, ErrRevoked
 	}
 	made := time.UnixMicro(at.V)
-	// A clock that was set back must not prolong the grace.
-	if age := now.Sub(made); age < 0 || age >= r.Grace {
+	// Who came first is not always served first: the moment of a call is when it came,
+	// and it may have waited for the lock. But a clock that was set back must not
+	// prolong the grace for long.
+	if age := now.Sub(made); r.Grace <= 0 || age >= r.Grace || age < -maxWait {
 		return Renewed{}, ErrReused
 	}
 	return Renewed{NextID: next.V, AccessID: access.V, At: made, Again: true}, nil

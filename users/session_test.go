@@ -182,7 +182,9 @@ func TestGrace(t *testing.T) {
 		{"just within", 20 * time.Second, 20*time.Second - time.Microsecond, nil},
 		{"its end", 20 * time.Second, 20 * time.Second, users.ErrReused},
 		{"long after", 20 * time.Second, time.Hour, users.ErrReused},
-		{"a clock that was set back", 20 * time.Second, -time.Second, users.ErrReused},
+		{"came first, was served second", 20 * time.Second, -time.Second, nil},
+		{"no grace, came first, was served second", 0, -time.Second, users.ErrReused},
+		{"a clock that was set back", 20 * time.Second, -time.Minute, users.ErrReused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now = at
