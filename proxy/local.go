@@ -30,13 +30,29 @@ func newLocals(endpoints []tokens.Endpoint) locals {
 	return l
 }
 
-// options tells the route table what it must not be asked to hold.
+// options tells the route table what it must not be asked to hold. The one top that
+// has endpoints below it is the base path; a path alone, such as the JWKS's, is
+// reserved by itself.
 func (l *locals) options(upstreams []string) route.Options {
 	opts := route.Options{Upstreams: upstreams}
-	if len(l.bases) > 0 {
-		opts.BasePath, opts.Reserved = l.bases[0], l.bases[1:]
+	for _, base := range l.bases {
+		if opts.BasePath == "" && l.tree(base) {
+			opts.BasePath = base
+		} else {
+			opts.Reserved = append(opts.Reserved, base)
+		}
 	}
 	return opts
+}
+
+// tree tells whether an endpoint is at base with its slash, or below.
+func (l *locals) tree(base string) bool {
+	for path := range l.handlers {
+		if below(base, path) {
+			return true
+		}
+	}
+	return false
 }
 
 // match finds the endpoint for a path. Everything below the top of their tree is

@@ -20,7 +20,7 @@ type Parts struct {
 // for concurrent use.
 type Authority struct {
 	cfg      Config
-	issuer   *Issuer
+	issuer   *Issuer // nil: no key signs
 	verifier *Verifier
 	store    *users.Store
 	logger   *slog.Logger
@@ -44,12 +44,14 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}
-	a.issuer = &Issuer{cfg: cfg, key: set.Signing()}
-	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now}
+	if key := set.Signing(); key != nil {
+		a.issuer = &Issuer{cfg: cfg, key: key}
+	}
+	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now, seen: newVerified(cfg.CacheBytes)}
 	return a, nil
 }
 
-// Issuer makes tokens.
+// Issuer makes tokens. It is nil where every key only verifies.
 func (a *Authority) Issuer() *Issuer { return a.issuer }
 
 // Verifier checks tokens.

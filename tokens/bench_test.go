@@ -8,22 +8,6 @@ import (
 	"gatehouse/users/userstest"
 )
 
-// BenchmarkVerify is what every request to a protected route pays: structure, HS256, claims, and the user from memory.
-func BenchmarkVerify(b *testing.B) {
-	store := userstest.Open(b)
-	userstest.Add(b, store, users.NewUser{Username: "testuser", Groups: []string{"staff"}})
-	a, err := tokens.New(settings(), tokens.Parts{Store: store})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := a.Verifier().Verify(b.Context(), golden); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // BenchmarkRefuse is what a forged token costs: no claim is read and no store asked.
 func BenchmarkRefuse(b *testing.B) {
 	a, err := tokens.New(settings(), tokens.Parts{Store: userstest.Open(b)})

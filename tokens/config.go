@@ -12,7 +12,8 @@ import (
 // Config is the `tokens` section. The defaults (DefaultConfig) are SimpleJWT's.
 type Config struct {
 	// BasePath is where the token endpoints are; default /api/token. Everything
-	// below it is answered here and never by an upstream.
+	// below it is answered here and never by an upstream; where no key signs, only
+	// what is at and below its /verify.
 	BasePath string `mapstructure:"base_path"`
 	// Issuer is put into every token as iss and wanted in every token (RFC 7519
 	// section 4.1.1). Empty, the default: neither.
@@ -30,13 +31,19 @@ type Config struct {
 	Leeway time.Duration `mapstructure:"leeway"`
 	// Rotation is whether a refresh token is exchanged for a new one when it is used.
 	Rotation Rotation `mapstructure:"rotation"`
-	// Keys are what tokens are signed and checked with; at least one.
+	// CacheBytes bounds the memory for access tokens whose signature was found good,
+	// in bytes; default 33554432 (32 MiB), room for some twenty thousand. A token that
+	// comes again then costs no signature check; its times and its user are still
+	// looked at for each request. 0 keeps none, else it is at least 1048576.
+	CacheBytes int64 `mapstructure:"cache_bytes"`
+	// Keys are what tokens are signed and checked with; at least one. The public keys
+	// among them are published at /.well-known/jwks.json, unless no key signs.
 	Keys []keys.Config `mapstructure:"keys"`
 }
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
 func DefaultConfig() Config {
-	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, Rotation: defaultRotation()}
+	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, CacheBytes: 32 << 20, Rotation: defaultRotation()}
 }
 
 // Fault is one value of the section that cannot be accepted.
@@ -56,6 +63,8 @@ func (f *Fault) Field() string { return f.At }
 const (
 	maxLeeway   = time.Hour
 	maxLifetime = 10 * 365 * 24 * time.Hour
+	minCache    = 1 << 20
+	maxCache    = 64 << 30
 )
 
 // check returns all faults but those of the keys.
@@ -76,6 +85,9 @@ func (c Config) check() error {
 	}
 	if c.Leeway < 0 || c.Leeway > maxLeeway {
 		add("leeway", fmt.Sprintf("%s is no leeway", c.Leeway), "write 0s up to 1h; 30s is plenty for clocks that are kept")
+	}
+	if c.CacheBytes != 0 && (c.CacheBytes < minCache || c.CacheBytes > maxCache) {
+		add("cache_bytes", fmt.Sprintf("%d bytes are no size for the cache", c.CacheBytes), "write 33554432 (32 MiB), another number from 1048576 on, or 0 for none")
 	}
 	for i, audience := range c.Audience {
 		if audience == "" {

@@ -11,8 +11,9 @@
 //     first that fails is the answer: size and structure, the header, the signature
 //     by a key of that algorithm, the payload, the times, issuer and audience, the
 //     type, and the user as the store has them now. A refusal is a [*Rejection];
-//     any other error means that it could not be decided, and nobody gets in.
-//   - the endpoints, as rows of path and handler.
+//     any other error means that it could not be decided, and nobody gets in. Of an
+//     access token that comes again, the steps up to the payload are remembered.
+//   - the endpoints, as rows of path and handler, and the JWKS.
 //
 // Tokens are taken apart here and not by a JWT library, because the order of the
 // steps and their texts are the contract, and because the libraries pass over what
@@ -20,5 +21,5 @@
 // library's work.
 //
 // What must not be in here: routes, policies, where in a request a token is found,
-// SQL. Only endpoints.go and the answer of a Rejection know HTTP.
+// SQL. Only endpoints.go, jwks.go and the answer of a Rejection know HTTP.
 package tokens

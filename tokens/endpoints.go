@@ -21,7 +21,10 @@ type Endpoint struct {
 // token and any password, and nothing to fill a memory with.
 const maxBody = 64 << 10
 
-// Endpoints returns the token endpoints, each with and without its final slash.
+// Endpoints returns the token endpoints, each with and without its final slash, and
+// the JWKS where there are public keys. Without a key that signs there is nothing to
+// obtain, refresh or revoke here, and no key of our own to publish: only verify is
+// left, and the other paths are whose who issues the tokens.
 func (a *Authority) Endpoints() []Endpoint {
 	rows := []struct {
 		path, name, about string
@@ -54,8 +57,11 @@ func (a *Authority) Endpoints() []Endpoint {
 			a.logout,
 		},
 	}
-	endpoints := make([]Endpoint, 0, 2*len(rows))
+	endpoints := make([]Endpoint, 0, 2*len(rows)+1)
 	for _, row := range rows {
+		if a.issuer == nil && row.path != "/verify/" {
+			continue
+		}
 		path := a.cfg.BasePath + row.path
 		endpoints = append(endpoints,
 			Endpoint{path, &drf.View{
@@ -63,6 +69,9 @@ func (a *Authority) Endpoints() []Endpoint {
 				Authenticate: challenge, MaxBody: maxBody, Post: row.post,
 			}},
 			Endpoint{path[:len(path)-1], drf.RedirectSlash(path)})
+	}
+	if a.issuer != nil && a.verifier.keys.Public() {
+		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}})
 	}
 	return endpoints
 }

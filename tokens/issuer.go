@@ -87,7 +87,7 @@ func (s *Issuer) fresh(kind, id string, now time.Time, lifetime time.Duration) d
 }
 
 // sign encodes claims as a compact JWS (RFC 7515, section 7.1), with the bytes that
-// Python writes: the header has alg and typ in this order and nothing else.
+// Python writes.
 func (s *Issuer) sign(claims drf.Object) (string, error) {
 	claims = slices.Clone(claims)
 	switch len(s.cfg.Audience) {
@@ -100,8 +100,7 @@ func (s *Issuer) sign(claims drf.Object) (string, error) {
 	if s.cfg.Issuer != "" {
 		claims = with(claims, "iss", s.cfg.Issuer)
 	}
-	header := `{"alg":"` + s.key.Algorithm() + `","typ":"JWT"}`
-	input := base64.RawURLEncoding.AppendEncode(nil, []byte(header))
+	input := base64.RawURLEncoding.AppendEncode(nil, header(s.key))
 	input = append(input, '.')
 	input = base64.RawURLEncoding.AppendEncode(input, drf.AppendASCII(nil, claims))
 	signature, err := s.key.Sign(string(input))
@@ -110,4 +109,16 @@ func (s *Issuer) sign(claims drf.Object) (string, error) {
 	}
 	input = append(input, '.')
 	return string(base64.RawURLEncoding.AppendEncode(input, signature)), nil
+}
+
+// header is the JOSE header of a key's tokens, in the order of the alphabet as PyJWT
+// sorts it. SimpleJWT knows no kid, and HMAC tokens have its header to the byte; all
+// others name the key, which the reader of a JWKS needs to find it.
+func header(key *keys.Key) []byte {
+	members := make(drf.Object, 0, 3)
+	members = append(members, drf.Member{Name: "alg", Value: key.Algorithm()})
+	if !key.Symmetric() {
+		members = append(members, drf.Member{Name: "kid", Value: key.ID()})
+	}
+	return drf.AppendASCII(nil, append(members, drf.Member{Name: "typ", Value: "JWT"}))
 }

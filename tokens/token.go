@@ -20,6 +20,7 @@ var strict = base64.RawURLEncoding.Strict()
 // parts is a token taken apart, before anything in it is believed.
 type parts struct {
 	algorithm string
+	keyID     string // kid; "" is none
 	signed    string // header.payload: what the signature is of
 	payload   string // decoded, not yet read
 	signature []byte
@@ -41,7 +42,7 @@ func split(token string) (p parts, ok bool) {
 	if !ok {
 		return p, false
 	}
-	if p.algorithm, ok = headerAlgorithm(header); !ok {
+	if p.algorithm, p.keyID, ok = headerKey(header); !ok {
 		return p, false
 	}
 	payload, err := decodeSegment(body)
@@ -56,23 +57,24 @@ func split(token string) (p parts, ok bool) {
 	return p, true
 }
 
-// headerAlgorithm returns alg. What points to keys (kid, jku, jwk, x5u, x5c) is
-// never followed; crit (RFC 7515, section 4.1.11) names what we would have to
-// understand and do not, b64 (RFC 7797) among it; zip and enc belong to JWE.
-func headerAlgorithm(header drf.Object) (string, bool) {
+// headerKey returns alg and kid, which choose among our keys. What would bring a key
+// along or point to one (jku, jwk, x5u, x5c) is never looked at; crit (RFC 7515,
+// section 4.1.11) names what we would have to understand and do not, b64 (RFC 7797)
+// among it; zip and enc belong to JWE.
+func headerKey(header drf.Object) (algorithm, id string, ok bool) {
 	for _, name := range []string{"crit", "b64", "enc", "zip"} {
 		if _, there := header.Get(name); there {
-			return "", false
+			return "", "", false
 		}
 	}
 	if kid, there := header.Get("kid"); there {
-		if _, text := kid.(string); !text {
-			return "", false
+		if id, ok = kid.(string); !ok {
+			return "", "", false
 		}
 	}
-	algorithm, _ := header.Get("alg")
-	name, ok := algorithm.(string)
-	return name, ok && name != ""
+	value, _ := header.Get("alg")
+	algorithm, ok = value.(string)
+	return algorithm, id, ok && algorithm != ""
 }
 
 // decodeSegment decodes base64url strictly. The decoder alone would pass over line

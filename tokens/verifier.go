@@ -10,12 +10,14 @@ import (
 	"gatehouse/users"
 )
 
-// Verifier checks tokens. It is immutable and safe for concurrent use.
+// Verifier checks tokens. It never changes, but for what it remembers of good ones,
+// and is safe for concurrent use.
 type Verifier struct {
 	cfg   Config
 	keys  *keys.Set
 	store *users.Store
 	now   func() time.Time
+	seen  *verified // nil: each token is checked anew
 }
 
 // Principal is whom a good token belongs to. It must not be changed.
@@ -30,10 +32,7 @@ type Principal struct {
 // Verify takes a bearer token as a protected view of SimpleJWT does. The error is a
 // *Rejection if the token is refused, and any other if that could not be decided.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	claims, fault := v.read(token)
-	if fault == "" {
-		fault = checkToken(claims, typeAccess)
-	}
+	claims, fault := v.readAccess(token)
 	if fault != "" {
 		return nil, v.rejectToken(fault)
 	}
@@ -79,35 +78,66 @@ func isBefore(claims drf.Object, user users.User) bool {
 	return int64(made) < user.SessionsEnded.Unix()
 }
 
+// readAccess is read for an access token. The signature and the text are looked at
+// once for a token that comes again, all else each time.
+func (v *Verifier) readAccess(token string) (drf.Object, string) {
+	now := v.now()
+	if e := v.seen.get(token); e != nil {
+		if e.key.Valid(now) {
+			fault := v.checkRegistered(e.claims, now)
+			if fault == "" {
+				return e.claims, ""
+			}
+			v.seen.drop(e)
+			return nil, fault
+		}
+		v.seen.drop(e) // another key may have the same secret
+	}
+	claims, key, fault := v.readAt(token, now)
+	if fault == "" {
+		fault = checkToken(claims, typeAccess)
+	}
+	if fault == "" {
+		v.seen.put(token, claims, key, expiry(claims).Add(v.cfg.Leeway), now)
+	}
+	return claims, fault
+}
+
 // read returns the claims of a token that is signed by one of our keys, is of now,
 // and is from and for whom we are told; else the text of what is wrong. It says
 // nothing on what the token may be used for.
 func (v *Verifier) read(token string) (drf.Object, string) {
+	claims, _, fault := v.readAt(token, v.now())
+	return claims, fault
+}
+
+func (v *Verifier) readAt(token string, now time.Time) (drf.Object, *keys.Key, string) {
 	p, ok := split(token)
 	if !ok {
-		return nil, textInvalid
+		return nil, nil, textInvalid
 	}
-	now := v.now()
-	if !v.signed(p, now) {
-		return nil, textInvalid
+	key := v.signer(p, now)
+	if key == nil {
+		return nil, nil, textInvalid
 	}
 	claims, ok := claimsOf(p.payload)
 	if !ok {
-		return nil, textInvalid
+		return nil, nil, textInvalid
 	}
 	if fault := v.checkRegistered(claims, now); fault != "" {
-		return nil, fault
+		return nil, nil, fault
 	}
-	return claims, ""
+	return claims, key, ""
 }
 
-func (v *Verifier) signed(p parts, now time.Time) bool {
-	for key := range v.keys.Candidates(p.algorithm, now) {
+// signer is the key whose signature the token has, or nil.
+func (v *Verifier) signer(p parts, now time.Time) *keys.Key {
+	for key := range v.keys.Candidates(p.algorithm, p.keyID, now) {
 		if key.Verify(p.signed, p.signature) == nil {
-			return true
+			return key
 		}
 	}
-	return false
+	return nil
 }
 
 // readRefresh is read for a refresh token, which must not be revoked and must be

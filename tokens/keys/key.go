@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -15,9 +16,10 @@ var ErrNoSigning = errors.New("the key only verifies")
 type Key struct {
 	id      string
 	method  jwt.SigningMethod
-	private any       // what the method signs with; nil where the key only verifies
-	public  any       // what the method verifies with
-	until   time.Time // the moment from which it verifies no more; zero is never
+	private any             // what the method signs with; nil where the key only verifies
+	public  any             // what the method verifies with
+	until   time.Time       // the moment from which it verifies no more; zero is never
+	jwk     json.RawMessage // the public key for a JWKS; nil for HMAC, which has none
 }
 
 // ID is the key ID.
@@ -25,6 +27,9 @@ func (k *Key) ID() string { return k.id }
 
 // Algorithm is the name of the one JWS algorithm that the key serves.
 func (k *Key) Algorithm() string { return k.method.Alg() }
+
+// Symmetric tells whether the key is a secret: HMAC.
+func (k *Key) Symmetric() bool { return k.jwk == nil }
 
 // CanSign tells whether the key makes tokens.
 func (k *Key) CanSign() bool { return k.private != nil }

@@ -11,8 +11,8 @@ import (
 
 const long = "0123456789abcdef0123456789abcdef" // 32 bytes
 
-// pem is what is published of a key pair.
-const pem = "\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
+// publicPEM is what is published of a key pair.
+const publicPEM = "\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
 
 func TestFaultsOfTheList(t *testing.T) {
 	for _, c := range []struct {
@@ -27,23 +27,24 @@ func TestFaultsOfTheList(t *testing.T) {
 		{"a secret long enough for HS256 only", []Config{{ID: "a", Algorithm: "HS512", Secret: long}}, []string{"keys[0].secret"}, "needs 64"},
 		{"broken base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:***"}}, []string{"keys[0].secret"}, "base64"},
 		{"short after base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:" + base64.StdEncoding.EncodeToString([]byte(long[1:]))}}, []string{"keys[0].secret"}, "31 bytes"},
-		{"a public key as the secret", []Config{{ID: "a", Algorithm: "HS256", Secret: pem}}, []string{"keys[0].secret"}, "public half"},
-		{"a public key in base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:" + base64.StdEncoding.EncodeToString([]byte(pem))}}, []string{"keys[0].secret"}, "public half"},
+		{"a public key as the secret", []Config{{ID: "a", Algorithm: "HS256", Secret: publicPEM}}, []string{"keys[0].secret"}, "public half"},
+		{"a public key in base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:" + base64.StdEncoding.EncodeToString([]byte(publicPEM))}}, []string{"keys[0].secret"}, "public half"},
 		{"a public key of SSH", []Config{{ID: "a", Algorithm: "HS256", Secret: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFxg me@host"}}, []string{"keys[0].secret"}, "public half"},
 		{"the algorithm none", []Config{{ID: "a", Algorithm: "none", Secret: long}}, []string{"keys[0].alg"}, "HS256"},
 		{"an algorithm in small letters", []Config{{ID: "a", Algorithm: "hs256", Secret: long}}, []string{"keys[0].alg"}, "HS256"},
 		{"no algorithm", []Config{{ID: "a", Secret: long}}, []string{"keys[0].alg"}, "no algorithm"},
 		{"no ID", []Config{{Algorithm: "HS256", Secret: long}}, []string{"keys[0].kid"}, "kid: main"},
+		{"an ID that tears the header of a token", []Config{{ID: "a\n", Algorithm: "HS256", Secret: long}}, []string{"keys[0].kid"}, "printed"},
+		{"an ID that fills the header of a token", []Config{{ID: strings.Repeat("a", 201), Algorithm: "HS256", Secret: long}}, []string{"keys[0].kid"}, "200 bytes"},
 		{"an ID twice", []Config{{ID: "a", Algorithm: "HS256", Secret: long}, {ID: "a", Algorithm: "HS256", Secret: long}}, []string{"keys[1].kid"}, "keys[0]"},
 		{"an unknown use", []Config{{ID: "a", Algorithm: "HS256", Secret: long, Use: "encrypt"}}, []string{"keys[0].use"}, "sign or verify"},
 		{"two that sign", []Config{{ID: "a", Algorithm: "HS256", Secret: long, Use: "sign"}, {ID: "b", Algorithm: "HS256", Secret: long, Use: "sign"}}, []string{"keys[1].use"}, "signs already"},
-		{"none that signs", []Config{{ID: "a", Algorithm: "HS256", Secret: long, Use: "verify"}}, []string{"keys"}, "use: sign"},
 		{"no such date", []Config{{ID: "a", Algorithm: "HS256", Secret: long, Until: "tomorrow"}}, []string{"keys[0].until"}, "2026-12-31"},
 		{"an end for the key that signs", []Config{{ID: "a", Algorithm: "HS256", Secret: long, Until: "2026-12-31"}}, []string{"keys[0].until"}, "use: verify"},
 		{
 			"several at once",
 			[]Config{{ID: "a", Algorithm: "HS256"}, {Algorithm: "RS1"}},
-			[]string{"keys[0].secret", "keys[1].kid", "keys[1].alg"},
+			[]string{"keys[0].secret", "keys[1].alg"},
 			"",
 		},
 	} {
@@ -89,6 +90,8 @@ func TestWhichKeySigns(t *testing.T) {
 		{"one key", []Config{one}, "one"},
 		{"the first of two", []Config{one, two}, "one"},
 		{"the second, where it says so", []Config{one, with(two, "sign")}, "two"},
+		{"the second, where the first verifies and it says nothing", []Config{with(one, "verify"), two}, "two"},
+		{"none, where all verify", []Config{with(one, "verify"), with(two, "verify")}, ""},
 		{"the second, where the first verifies", []Config{with(one, "verify"), with(two, "sign")}, "two"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,10 +99,14 @@ func TestWhichKeySigns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := set.Signing().ID(); got != c.want {
+			if set.Signing() == nil {
+				if c.want != "" {
+					t.Errorf("no key signs, want %s", c.want)
+				}
+			} else if got := set.Signing().ID(); got != c.want {
 				t.Errorf("%s signs, want %s", got, c.want)
 			}
-			for k := range set.Candidates("HS256", time.Now()) {
+			for k := range set.Candidates("HS256", "", time.Now()) {
 				if _, err := k.Sign("input"); (err == nil) != (k.ID() == c.want) {
 					t.Errorf("key %s signing: %v", k.ID(), err)
 				}
@@ -135,7 +142,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for k := range set.Candidates(c.alg, c.now) {
+			for k := range set.Candidates(c.alg, "unheard of", c.now) {
 				got = append(got, k.ID())
 			}
 			if !slices.Equal(got, c.want) {
@@ -154,7 +161,7 @@ func TestSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k := range set.Candidates("HS256", time.Now()) {
+	for k := range set.Candidates("HS256", "", time.Now()) {
 		if err := k.Verify("header.payload", signature); (err == nil) != (k.ID() == "a") {
 			t.Errorf("key %s: %v", k.ID(), err)
 		}

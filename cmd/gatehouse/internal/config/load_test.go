@@ -217,7 +217,7 @@ func TestAFileThatCannotBeOpened(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	path := write(t, "tokens: { keys: [{ kid: a, secret: "+secret+" }] }\nupstreams:\n  app: { url: http://a }\n  old: { url: http://b }\nroutes: [{ to: app }]\n")
+	path := write(t, "tokens: { keys: [{ kid: a, secret: "+secret+" }, { kid: b, private_key: "+secret+" }, { kid: c, public_key: "+secret+" }] }\nupstreams:\n  app: { url: http://a }\n  old: { url: http://b }\nroutes: [{ to: app }]\n")
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +227,7 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"gatehouse.yaml:1: tokens.keys[0].secret: everybody on this machine may read this file; use secret_file, or run chmod 0640 gatehouse.yaml",
+		"gatehouse.yaml:1: tokens.keys[1].private_key: everybody on this machine may read this file; use private_key_file, or run chmod 0640 gatehouse.yaml",
 		"gatehouse.yaml:4: upstreams.old: no route leads here; add one with `to: old`, or delete it",
 	}
 	if diff := cmp.Diff(want, faultsOf(t, loaded.Warnings, path)); diff != "" {

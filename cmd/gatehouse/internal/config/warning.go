@@ -27,9 +27,11 @@ func (l *Loaded) warn() {
 		return
 	}
 	for i, key := range l.Tokens.Keys {
-		at := Item("tokens.keys", i) + ".secret"
-		if key.Secret != "" && l.layerOf(at) == 1 {
-			l.Warnings = append(l.Warnings, l.at(at, "everybody on this machine may read this file; use secret_file, or run chmod 0640 "+show(l.Path)))
+		for name, value := range map[string]string{"secret": key.Secret, "private_key": key.PrivateKey} {
+			at := Item("tokens.keys", i) + "." + name
+			if value != "" && l.layerOf(at) == 1 {
+				l.Warnings = append(l.Warnings, l.at(at, "everybody on this machine may read this file; use "+name+"_file, or run chmod 0640 "+show(l.Path)))
+			}
 		}
 	}
 	l.Warnings = inOrder(l.Warnings)

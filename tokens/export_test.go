@@ -1,0 +1,19 @@
+package tokens
+
+// Remembers tells whether the token's next use costs no signature check.
+func (v *Verifier) Remembers(token string) bool { return v.seen.get(token) != nil }
+
+// Remembered is how much is held: entries, and the bytes that are counted for them.
+func (v *Verifier) Remembered() (entries int, size int64) {
+	for i := range v.seen.shards {
+		s := &v.seen.shards[i]
+		s.mu.RLock()
+		entries += len(s.ring)
+		size += s.size
+		if len(s.ring) != len(s.byToken) {
+			panic("ring and map do not hold the same")
+		}
+		s.mu.RUnlock()
+	}
+	return entries, size
+}

@@ -1,0 +1,179 @@
+package tokens
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/tokens/drf"
+	"gatehouse/tokens/keys"
+)
+
+// verified remembers access tokens whose signature was found good, with their
+// claims, so that a client's next request costs no signature check. It belongs to
+// one Verifier: other keys make another Verifier, which remembers nothing.
+//
+// Only what follows from the token's bytes and the key is held. What depends on the
+// moment (the times, the end of the key) or on the world (issuer and audience wanted,
+// the user) is looked at for each request. Tokens that are refused are never held,
+// so garbage pushes nothing out.
+//
+// A nil *verified remembers nothing. It is safe for concurrent use.
+type verified struct {
+	seed   maphash.Seed
+	shards [verifiedShards]verifiedShard
+}
+
+// verifiedShards is how many locks share the work: more than the processors that
+// would wait for one another.
+const verifiedShards = 16
+
+// verifiedShard holds a part of the tokens within its part of the bytes. What goes is
+// chosen by the clock algorithm: a hand passes over the ring, takes what was not used
+// since it came by last, and what has expired in any case. A reader so marks an entry
+// and moves nothing, and a read lock is enough.
+type verifiedShard struct {
+	mu      sync.RWMutex
+	byToken map[string]*verifiedToken
+	ring    []*verifiedToken // the same, in the order of the hand
+	hand    int
+	size    int64 // of all entries, in bytes
+	most    int64
+}
+
+// verifiedToken is immutable but for used and at.
+type verifiedToken struct {
+	token  string // in full: no two tokens can be taken for one another
+	claims drf.Object
+	key    *keys.Key // whose signature it has
+	end    time.Time // exp with the leeway: no use behind it
+	size   int64
+	used   atomic.Bool // since the hand was here
+	at     int         // in the ring; guarded by the shard
+}
+
+// newVerified returns a cache of at most that many bytes, or nil for none.
+func newVerified(most int64) *verified {
+	if most <= 0 {
+		return nil
+	}
+	c := &verified{seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].byToken = make(map[string]*verifiedToken)
+		c.shards[i].most = most / verifiedShards
+	}
+	return c
+}
+
+func (c *verified) shard(token string) *verifiedShard {
+	return &c.shards[maphash.String(c.seed, token)%verifiedShards]
+}
+
+// get returns what is known of a token, or nil.
+func (c *verified) get(token string) *verifiedToken {
+	if c == nil {
+		return nil
+	}
+	s := c.shard(token)
+	s.mu.RLock()
+	e := s.byToken[token]
+	s.mu.RUnlock()
+	if e != nil && !e.used.Load() { // written once, not by every request anew
+		e.used.Store(true)
+	}
+	return e
+}
+
+// put remembers a token. One that would take more than a shard's bytes is not.
+func (c *verified) put(token string, claims drf.Object, key *keys.Key, end, now time.Time) {
+	if c == nil {
+		return
+	}
+	s := c.shard(token)
+	e := &verifiedToken{claims: claims, key: key, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(claims)}
+	if e.size > s.most {
+		return
+	}
+	e.token = strings.Clone(token) // not the header that it is a part of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byToken[token] != nil {
+		return
+	}
+	// Two steps for each that comes: what has expired goes sooner or later also where
+	// there is room for it.
+	for range min(2, len(s.ring)) {
+		if s.next(); !now.Before(s.ring[s.hand].end) {
+			s.remove(s.ring[s.hand])
+		} else {
+			s.hand++
+		}
+	}
+	for s.size+e.size > s.most {
+		if s.next(); now.Before(s.ring[s.hand].end) && s.ring[s.hand].used.Swap(false) {
+			s.hand++
+		} else {
+			s.remove(s.ring[s.hand])
+		}
+	}
+	e.at = len(s.ring)
+	s.ring = append(s.ring, e)
+	s.byToken[e.token] = e
+	s.size += e.size
+}
+
+// drop forgets a token.
+func (c *verified) drop(e *verifiedToken) {
+	s := c.shard(e.token)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byToken[e.token] == e {
+		s.remove(e)
+	}
+}
+
+// next brings the hand to an entry. The ring is not empty.
+func (s *verifiedShard) next() {
+	if s.hand >= len(s.ring) {
+		s.hand = 0
+	}
+}
+
+// remove takes an entry out; the last of the ring takes its place.
+func (s *verifiedShard) remove(e *verifiedToken) {
+	last := len(s.ring) - 1
+	s.ring[e.at] = s.ring[last]
+	s.ring[e.at].at = e.at
+	s.ring[last] = nil
+	s.ring = s.ring[:last]
+	delete(s.byToken, e.token)
+	s.size -= e.size
+}
+
+// verifiedOverhead is what an entry takes besides its token and claims, in bytes: the
+// struct, its places in map and ring with their slack.
+const verifiedOverhead = 256
+
+// sizeOf is about what a decoded value takes, in bytes. Strings may share the text
+// that they were decoded from, which put counts with the token.
+func sizeOf(value any) int64 {
+	const header, member = 24, 32
+	size := int64(header)
+	switch value := value.(type) {
+	case string:
+		size += int64(len(value))
+	case drf.Number:
+		size += int64(len(value))
+	case drf.Object:
+		for _, m := range value {
+			size += member + int64(len(m.Name)) + sizeOf(m.Value)
+		}
+	case []any:
+		for _, v := range value {
+			size += member + sizeOf(v)
+		}
+	}
+	return size
+}
