@@ -300,7 +300,7 @@ func TestAttackADisabledUserGoesOn(t *testing.T) {
 	s.expect("/api/token/", map[string]string{"username": "testuser", "password": "testpassword"}, http.StatusUnauthorized, noAccount)
 
 	s.setActive(true)
-	if got := s.bearer(access); got != "" {
+	if got := s.bearer(access); got != badBearer(isRevoked) { // it was a session of before
 		t.Errorf("enabled again, bearer: %s", got)
 	}
 	s.ok(s.store.DeleteUser(t.Context(), "testuser"))

@@ -29,6 +29,8 @@ type Config struct {
 	// Leeway is by how much clocks may differ when exp, iat and nbf are looked at;
 	// default 0s. Danger: tokens live longer by it.
 	Leeway time.Duration `mapstructure:"leeway"`
+	// Rotation is whether a refresh token is exchanged for a new one when it is used.
+	Rotation Rotation `mapstructure:"rotation"`
 	// CacheBytes bounds the memory for access tokens whose signature was found good,
 	// in bytes; default 33554432 (32 MiB), room for some twenty thousand. A token that
 	// comes again then costs no signature check; its times and its user are still
@@ -41,7 +43,7 @@ type Config struct {
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
 func DefaultConfig() Config {
-	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, CacheBytes: 32 << 20}
+	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, CacheBytes: 32 << 20, Rotation: defaultRotation()}
 }
 
 // Fault is one value of the section that cannot be accepted.
@@ -92,6 +94,7 @@ func (c Config) check() error {
 			add(fmt.Sprintf("audience[%d]", i), "an empty audience", "name who the tokens are for, or take the key away")
 		}
 	}
+	faults = append(faults, c.Rotation.check()...)
 	return errors.Join(faults...)
 }
 

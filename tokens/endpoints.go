@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"gatehouse/tokens/drf"
 	"gatehouse/users"
@@ -50,6 +51,11 @@ func (a *Authority) Endpoints() []Endpoint {
 			[]drf.Field{{Name: "refresh", Label: "Refresh"}},
 			a.blacklist,
 		},
+		{
+			"/logout/", "Logout", "Takes any token of a session and ends the session, or all of the user's with ?all=true.",
+			logoutFields,
+			a.logout,
+		},
 	}
 	endpoints := make([]Endpoint, 0, 2*len(rows)+1)
 	for _, row := range rows {
@@ -73,7 +79,7 @@ func (a *Authority) Endpoints() []Endpoint {
 func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
 	user, err := a.store.Authenticate(r.Context(), in.Text("username"), in.Text("password"))
 	if errors.Is(err, users.ErrCredentials) {
-		return drf.Detail(http.StatusUnauthorized, "No active account found with the given credentials")
+		return noAccount()
 	}
 	if err != nil {
 		return a.undecided(r, err)
@@ -82,14 +88,37 @@ func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
 	if err != nil {
 		return a.undecided(r, err)
 	}
-	if err := a.store.RecordToken(r.Context(), pair.RefreshToken); err != nil {
+	err = a.store.StartSession(r.Context(), user, pair.RefreshToken, pair.AccessUntil, client(r))
+	if errors.Is(err, users.ErrCredentials) {
+		return noAccount()
+	}
+	if err != nil {
 		return a.undecided(r, err)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "refresh", Value: pair.Refresh}, {Name: "access", Value: pair.Access}}}
 }
 
+// noAccount is the one answer to all logins that fail.
+func noAccount() drf.Answer {
+	return drf.Detail(http.StatusUnauthorized, "No active account found with the given credentials")
+}
+
+// client is who asks, as far as a session remembers it.
+func client(r *http.Request) users.Client {
+	c := users.Client{UserAgent: r.UserAgent()}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		c.Address = peer.Addr().Unmap().String()
+	}
+	return c
+}
+
 func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
 	claims, fault, err := a.verifier.readRefresh(r.Context(), in.Text("refresh"))
+	// It may have been exchanged just now, which is looked at last.
+	revoked := fault == textBlacklisted
+	if revoked && a.cfg.Rotation.revokes() && checkToken(claims, typeRefresh) == "" {
+		fault = ""
+	}
 	if err != nil {
 		return a.undecided(r, err)
 	}
@@ -101,15 +130,14 @@ func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
 		if err != nil {
 			return a.undecided(r, err)
 		}
+		if !active && revoked {
+			return drf.Coded(http.StatusUnauthorized, textBlacklisted, codeInvalid)
+		}
 		if !active {
 			return drf.Detail(http.StatusUnauthorized, "No active account found for the given token.")
 		}
 	}
-	access, err := a.issuer.Access(claims, a.now())
-	if err != nil {
-		return a.undecided(r, err)
-	}
-	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "access", Value: access}}}
+	return a.renew(r, claims)
 }
 
 // isActive asks the store itself, not what was held of it: a refresh is rare, and
@@ -126,13 +154,22 @@ func (a *Authority) isActive(r *http.Request, id any) (bool, error) {
 	return user.IsActive, err
 }
 
-func (a *Authority) verify(_ *http.Request, in drf.Input) drf.Answer {
+func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 	claims, fault := a.verifier.read(in.Text("token"))
 	if fault == "" {
 		fault = checkToken(claims, "")
 	}
 	if fault != "" {
 		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
+	}
+	if a.cfg.Rotation.revokes() {
+		revoked, err := a.store.Revoked(r.Context(), text(claims, "jti"))
+		if err != nil {
+			return a.undecided(r, err)
+		}
+		if revoked {
+			return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "non_field_errors", Value: []string{textBlacklisted}}}}
+		}
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
 }
@@ -145,12 +182,8 @@ func (a *Authority) blacklist(r *http.Request, in drf.Input) drf.Answer {
 	if fault != "" {
 		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
 	}
-	token := users.Token{ID: text(claims, "jti"), IssuedAt: a.now(), Expires: expiry(claims)}
-	if id, _ := claims.Get(claimUser); !falsy(id) {
-		if number, ok := userNumber(id); ok {
-			token.UserID = &number
-		}
-	}
+	token := a.remembered(claims)
+	token.IssuedAt = a.now()
 	if err := a.store.RevokeToken(r.Context(), token); err != nil {
 		return a.undecided(r, err)
 	}

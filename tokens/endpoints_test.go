@@ -241,7 +241,7 @@ func TestRefreshTokensAreRemembered(t *testing.T) {
 }
 
 // A refresh token that nobody blacklisted is remembered from login until long after its end; an access token never is.
-func TestALoginRemembersOneToken(t *testing.T) {
+func TestALoginRemembersOneTokenAndOneSession(t *testing.T) {
 	s := open(t)
 	s.login()
 	_, refresh := s.login()
@@ -251,7 +251,7 @@ func TestALoginRemembersOneToken(t *testing.T) {
 	s.pass(30 * 24 * time.Hour)
 	removed, err := s.store.Prune(t.Context())
 	s.ok(err)
-	if removed != 2 {
-		t.Errorf("%d tokens of two logins and a refresh were remembered, want 2", removed)
+	if removed != 4 {
+		t.Errorf("%d tokens and sessions of two logins and a refresh were remembered, want 2 and 2", removed)
 	}
 }

@@ -92,7 +92,7 @@ func FuzzClaims(f *testing.F) {
 		if n, ok := userNumber(id); ok && falsy(id) && n != 0 {
 			t.Errorf("the user %v is nobody and %d", id, n)
 		}
-		token, err := issuer.Access(claims, now)
+		token, err := issuer.Access(claims, "id", now)
 		if err != nil {
 			t.Fatal(err)
 		}

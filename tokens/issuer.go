@@ -1,9 +1,7 @@
 package tokens
 
 import (
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strconv"
 	"time"
@@ -23,38 +21,57 @@ type Issuer struct {
 type Pair struct {
 	Access, Refresh string
 	RefreshToken    users.Token // what the store is to remember of Refresh
+	AccessUntil     time.Time   // the exp of Access
 }
 
-// Pair makes both tokens for a user, at one moment and each with an id of its own.
+// Pair makes both tokens for a user, at one moment and each with an id of its own, in
+// which the family of a new session is.
 func (s *Issuer) Pair(user users.User, now time.Time) (Pair, error) {
-	id := newID()
+	family := users.NewFamily()
+	id := family.NewTokenID()
 	refresh := s.fresh(typeRefresh, id, now, s.cfg.RefreshLifetime)
 	refresh = append(refresh, drf.Member{Name: claimUser, Value: strconv.FormatInt(user.ID, 10)})
 	encoded, err := s.sign(refresh)
 	if err != nil {
 		return Pair{}, err
 	}
-	access, err := s.Access(refresh, now)
+	access, err := s.Access(refresh, family.NewTokenID(), now)
 	if err != nil {
 		return Pair{}, err
 	}
 	expires := now.Add(s.cfg.RefreshLifetime).Truncate(time.Second)
-	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expires}}, nil
+	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expires}, s.accessUntil(now)}, nil
 }
 
 // notCopied are the claims that an access token has of its own.
 var notCopied = []string{claimType, "exp", "iat", "jti"}
 
 // Access makes an access token of the claims of a refresh token: all others are
-// copied, in their order and in their JSON type.
-func (s *Issuer) Access(refresh drf.Object, now time.Time) (string, error) {
-	access := s.fresh(typeAccess, newID(), now, s.cfg.AccessLifetime)
+// copied, in their order and in their JSON type. The same arguments make the same
+// token, where the signature is not a random one (ES and PS algorithms).
+func (s *Issuer) Access(refresh drf.Object, id string, now time.Time) (string, error) {
+	access := s.fresh(typeAccess, id, now, s.cfg.AccessLifetime)
 	for _, claim := range refresh {
 		if !slices.Contains(notCopied, claim.Name) {
 			access = append(access, claim)
 		}
 	}
 	return s.sign(access)
+}
+
+// Next makes the refresh token that follows another: the same claims in their order,
+// with an id and times of its own.
+func (s *Issuer) Next(refresh drf.Object, id string, now time.Time) (string, error) {
+	next := slices.Clone(refresh)
+	next = with(next, "jti", id)
+	next = with(next, "exp", now.Add(s.cfg.RefreshLifetime).Unix())
+	next = with(next, "iat", now.Unix())
+	return s.sign(next)
+}
+
+// accessUntil is the exp of an access token that is made now.
+func (s *Issuer) accessUntil(now time.Time) time.Time {
+	return now.Add(s.cfg.AccessLifetime).Truncate(time.Second)
 }
 
 // fresh returns the claims that every token begins with. Fractions of a second are
@@ -104,13 +121,4 @@ func header(key *keys.Key) []byte {
 		members = append(members, drf.Member{Name: "kid", Value: key.ID()})
 	}
 	return drf.AppendASCII(nil, append(members, drf.Member{Name: "typ", Value: "JWT"}))
-}
-
-// newID returns a random UUID of version 4 (RFC 9562, section 5.4) as 32 hex digits.
-func newID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // it does not fail: the program ends first
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return hex.EncodeToString(id[:])
 }

@@ -78,7 +78,7 @@ func TestTheJWKS(t *testing.T) {
 func TestEndpointsFollowFromTheKeys(t *testing.T) {
 	all := []string{
 		"/api/token/", "/api/token", "/api/token/refresh/", "/api/token/refresh", "/api/token/verify/", "/api/token/verify",
-		"/api/token/blacklist/", "/api/token/blacklist",
+		"/api/token/blacklist/", "/api/token/blacklist", "/api/token/logout/", "/api/token/logout",
 	}
 	verify := all[4:6]
 	for _, c := range []struct {

@@ -47,12 +47,13 @@ func (v *Verifier) Challenge() string { return challenge }
 
 // reasons are the words for logs of each text.
 var reasons = map[string]string{
-	textInvalid:   "token_invalid",
-	textExpired:   "token_expired",
-	textNoExpiry:  "token_no_exp",
-	textNoID:      "token_no_id",
-	textNoType:    "token_no_type",
-	textWrongType: "token_wrong_type",
+	textInvalid:     "token_invalid",
+	textExpired:     "token_expired",
+	textBlacklisted: "token_blacklisted",
+	textNoExpiry:    "token_no_exp",
+	textNoID:        "token_no_id",
+	textNoType:      "token_no_type",
+	textWrongType:   "token_wrong_type",
 }
 
 func (v *Verifier) rejectToken(text string) *Rejection {

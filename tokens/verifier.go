@@ -53,10 +53,29 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	case !user.IsActive:
 		return nil, v.reject("user_inactive", "User is inactive", "user_inactive")
 	}
+	// Behind the user: of one who is gone or disabled, that is said.
+	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(text(claims, "jti"))); {
+	case err != nil:
+		return nil, err
+	case gone || isBefore(claims, user):
+		return nil, v.rejectToken(textBlacklisted)
+	}
 	return &Principal{
 		UserID: decimal(user.ID), User: user, Claims: claims,
 		TokenID: text(claims, "jti"), Expires: expiry(claims),
 	}, nil
+}
+
+// isBefore tells whether a token was made in a second before the one in which all
+// sessions of its user were ended. It is for tokens that others made: ours are known
+// by their session. A token that does not say when it was made is of before.
+func isBefore(claims drf.Object, user users.User) bool {
+	if user.SessionsEnded.IsZero() {
+		return false
+	}
+	value, _ := claims.Get("iat")
+	made, _ := numericDate(value, false)
+	return int64(made) < user.SessionsEnded.Unix()
 }
 
 // readAccess is read for an access token. The signature and the text are looked at
@@ -122,7 +141,7 @@ func (v *Verifier) signer(p parts, now time.Time) *keys.Key {
 }
 
 // readRefresh is read for a refresh token, which must not be revoked and must be
-// one. The error tells that it could not be decided.
+// one. The claims are there also if it was revoked. The error tells that it could not be decided.
 func (v *Verifier) readRefresh(ctx context.Context, token string) (drf.Object, string, error) {
 	claims, fault := v.read(token)
 	if fault != "" {
@@ -134,7 +153,7 @@ func (v *Verifier) readRefresh(ctx context.Context, token string) (drf.Object, s
 			return nil, "", err
 		}
 		if revoked {
-			return nil, textBlacklisted, nil
+			return claims, textBlacklisted, nil
 		}
 	}
 	return claims, checkToken(claims, typeRefresh), nil

@@ -74,13 +74,15 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 
 // UpdateUser changes the account of that name and returns it as it is then. Its
 // errors are [ErrNotFound], [ErrExists] for a new name that is taken, and
-// [*Fault]. What [Store.LiveUser] held of it is dropped before it returns.
+// [*Fault]. What [Store.LiveUser] held of it is dropped before it returns. To disable
+// an account ends its sessions.
 func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, error) {
 	c, err := c.check()
 	if err != nil {
 		return User{}, err
 	}
 	var u User
+	var gone []endedFamily
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		if u, err = oneUser(ctx, tx, selectUsers+` WHERE u.username = $1`+orderUsers, name); err != nil {
 			return err
@@ -88,9 +90,15 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 		if err := updateUser(ctx, tx, u.ID, c.apply(u)); err != nil {
 			return err
 		}
+		if c.Active != nil && !*c.Active {
+			if gone, err = s.endSessions(ctx, tx, u.ID); err != nil {
+				return err
+			}
+		}
 		u, err = oneUser(ctx, tx, selectUsers+` WHERE u.id = $1`+orderUsers, u.ID)
 		return err
 	})
+	s.ended.add(gone)
 	// Also after an error: a commit may have failed after it was done.
 	s.live.drop(u.ID)
 	if s.dialect.unique(err) {
@@ -151,7 +159,7 @@ func addGroups(ctx context.Context, tx *sql.Tx, id int64, groups []string) error
 }
 
 // SetPassword gives the account of that name a new password; "" makes one that
-// cannot log in. Its errors are [ErrNotFound], [*Fault], [password.ErrBusy].
+// cannot log in. It ends all sessions of the user. Its errors are [ErrNotFound], [*Fault], [password.ErrBusy].
 func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 	encoded := password.Unusable()
 	if plain != "" {
@@ -163,11 +171,27 @@ func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 			return err
 		}
 	}
-	return s.writeOne(ctx, `UPDATE users SET password = $1 WHERE username = $2 RETURNING id`, encoded, name)
+	var id int64
+	var gone []endedFamily
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `UPDATE users SET password = $1 WHERE username = $2 RETURNING id`, encoded, name).Scan(&id)
+		if err != nil {
+			return err
+		}
+		gone, err = s.endSessions(ctx, tx, id)
+		return err
+	})
+	s.live.drop(id)
+	s.ended.add(gone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
 }
 
 // DeleteUser removes the account of that name, or answers [ErrNotFound]. Its
-// number is never given again. Its refresh tokens stay, without a user.
+// number is never given again. Its sessions go with it; the ids of its refresh
+// tokens stay, without a user.
 func (s *Store) DeleteUser(ctx context.Context, name string) error {
 	return s.writeOne(ctx, `DELETE FROM users WHERE username = $1 RETURNING id`, name)
 }
@@ -189,7 +213,8 @@ func (s *Store) writeOne(ctx context.Context, statement string, args ...any) err
 const (
 	selectUsers = `
 		SELECT u.id, u.username, u.password, u.first_name, u.last_name, u.email,
-			u.is_active, u.is_staff, u.is_superuser, u.date_joined, u.last_login, g.name
+			u.is_active, u.is_staff, u.is_superuser, u.date_joined, u.last_login,
+			u.sessions_ended_at, g.name
 		FROM users u LEFT JOIN user_groups g ON g.user_id = u.id`
 	orderUsers = ` ORDER BY u.username, g.name`
 )
@@ -220,10 +245,10 @@ func readUsers(ctx context.Context, db rowReader, query string, args ...any) ([]
 	for rows.Next() {
 		var u User
 		var active, staff, superuser, joined int64
-		var login sql.Null[int64]
+		var login, ended sql.Null[int64]
 		var group sql.Null[string]
 		err := rows.Scan(&u.ID, &u.Username, &u.Password, &u.FirstName, &u.LastName, &u.Email,
-			&active, &staff, &superuser, &joined, &login, &group)
+			&active, &staff, &superuser, &joined, &login, &ended, &group)
 		if err != nil {
 			return nil, err
 		}
@@ -232,6 +257,9 @@ func readUsers(ctx context.Context, db rowReader, query string, args ...any) ([]
 			u.DateJoined = time.UnixMicro(joined).UTC()
 			if login.Valid {
 				u.LastLogin = time.UnixMicro(login.V).UTC()
+			}
+			if ended.Valid {
+				u.SessionsEnded = time.UnixMicro(ended.V).UTC()
 			}
 			u.Groups = []string{}
 			all = append(all, u)

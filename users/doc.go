@@ -14,6 +14,10 @@
 //   - A forwarded request asks [Store.LiveUser] for the account as it is now. The
 //     answer is at most ten seconds old; it is dropped at once when this process
 //     writes the account, and about a second after another one did.
+//   - A login begins a session ([Store.StartSession]), and a refresh goes on with it
+//     ([Store.RenewSession]), by compare-and-swap if the token is exchanged. All
+//     tokens of a session are of one [Family]. That it was ended is known from
+//     memory ([Store.SessionEnded]), in other processes after about a second.
 //   - A revoked refresh token ([Store.RevokeToken]) is on the disk when the call
 //     returns, and stays there until long after it has expired.
 //

@@ -20,8 +20,14 @@ const (
 // by itself.
 func (s *Store) followChanges(ctx context.Context, seq int64) {
 	failing := false
+	read := time.Now()
 	for pause(ctx, feedEvery) {
 		next, err := s.readChanges(ctx, seq)
+		if err == nil {
+			read = time.Now()
+		}
+		s.ended.setUnsure(time.Since(read) > liveFor)
+		s.ended.forget(s.now())
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !failing:
@@ -41,20 +47,29 @@ func (s *Store) readChanges(ctx context.Context, seq int64) (next int64, err err
 	ctx, cancel := context.WithTimeout(ctx, feedLimit)
 	defer cancel()
 	rows, err := s.reader.QueryContext(ctx, `
-		SELECT seq, user_id FROM user_changes WHERE seq > $1 ORDER BY seq LIMIT $2`, seq, feedBatch)
+		SELECT c.seq, c.user_id, s.family, s.access_until
+		FROM user_changes c LEFT JOIN sessions s ON s.family = c.family AND s.ended_at IS NOT NULL
+		WHERE c.seq > $1 ORDER BY c.seq LIMIT $2`, seq, feedBatch)
 	if err != nil {
 		return seq, err
 	}
 	defer func() { _ = rows.Close() }()
 	next = seq
 	n := 0
+	var gone []endedFamily
 	for ; rows.Next(); n++ {
 		var id int64
-		if err := rows.Scan(&next, &id); err != nil {
+		var family, until sql.Null[int64]
+		if err := rows.Scan(&next, &id, &family, &until); err != nil {
 			return seq, err
+		}
+		if family.Valid {
+			gone = append(gone, endedFamily{Family(family.V), until.V})
+			continue
 		}
 		s.live.drop(id)
 	}
+	s.ended.add(gone)
 	if err := rows.Err(); err != nil {
 		return seq, err
 	}
@@ -67,6 +82,9 @@ func (s *Store) readChanges(ctx context.Context, seq int64) (next int64, err err
 		return seq, err
 	}
 	s.live.dropAll()
+	if err := s.loadEnded(ctx); err != nil {
+		return seq, err
+	}
 	return next, nil
 }
 

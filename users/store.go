@@ -34,6 +34,7 @@ type Store struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	live    *live
+	ended   ended
 
 	stop  context.CancelFunc // ends the background tasks
 	tasks sync.WaitGroup
@@ -85,6 +86,10 @@ func (s *Store) open(ctx context.Context, path string) error {
 	}
 	seq, err := lastChange(ctx, s.reader)
 	if err != nil {
+		return err
+	}
+	// After the end of the feed was read: what ends in between is read twice.
+	if err := s.loadEnded(ctx); err != nil {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

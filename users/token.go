@@ -19,8 +19,8 @@ type Token struct {
 // the id is known.
 func (s *Store) RecordToken(ctx context.Context, t Token) error {
 	return s.writeToken(ctx, t, nil, `
-		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at)
-		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at, family)
+		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5, $6)
 		ON CONFLICT (jti) DO NOTHING`)
 }
 
@@ -31,8 +31,8 @@ func (s *Store) RecordToken(ctx context.Context, t Token) error {
 func (s *Store) RevokeToken(ctx context.Context, t Token) error {
 	now := s.now()
 	return s.writeToken(ctx, t, &now, `
-		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at)
-		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at, family)
+		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5, $6)
 		ON CONFLICT (jti) DO UPDATE SET
 			revoked_at = COALESCE(tokens.revoked_at, excluded.revoked_at),
 			expires_at = CASE WHEN excluded.expires_at > tokens.expires_at THEN excluded.expires_at ELSE tokens.expires_at END`)
@@ -42,17 +42,13 @@ func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, sta
 	if t.Expires.IsZero() {
 		return errors.New("a token without an end cannot be remembered")
 	}
-	var issuedAt, revokedAt *int64
-	if !t.IssuedAt.IsZero() {
-		at := micros(t.IssuedAt)
-		issuedAt = &at
-	}
+	var revokedAt *int64
 	if revoked != nil {
 		at := micros(*revoked)
 		revokedAt = &at
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statement, t.ID, t.UserID, issuedAt, micros(t.Expires), revokedAt)
+		_, err := tx.ExecContext(ctx, statement, t.ID, t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), revokedAt, int64(FamilyOf(t.ID)))
 		return err
 	})
 }
@@ -62,6 +58,14 @@ func (s *Store) Revoked(ctx context.Context, jti string) (bool, error) {
 	var n int
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, jti).Scan(&n)
 	return n > 0, err
+}
+
+// microsOrNull returns nil for the zero moment.
+func microsOrNull(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	return new(micros(t))
 }
 
 // micros returns the microseconds since 1970, within what an integer holds: an
@@ -75,4 +79,14 @@ func micros(t time.Time) int64 {
 		return -most
 	}
 	return t.UnixMicro()
+}
+
+// TokenState tells whether a refresh token was revoked, and whether that was because
+// it was exchanged for another.
+func (s *Store) TokenState(ctx context.Context, jti string) (revoked, exchanged bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT revoked_at IS NOT NULL, next_jti IS NOT NULL FROM tokens WHERE jti = $1`, jti).Scan(&revoked, &exchanged)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	return revoked, exchanged, err
 }

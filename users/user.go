@@ -30,6 +30,9 @@ type User struct {
 	DateJoined  time.Time `json:"date_joined"`
 	LastLogin   time.Time `json:"last_login,omitzero"` // zero: never
 	Groups      []string  `json:"groups"`              // sorted; empty, not nil
+
+	// SessionsEnded is when all sessions of the user were last ended; zero: never.
+	SessionsEnded time.Time `json:"-"`
 }
 
 // String returns name and number, without the hash.

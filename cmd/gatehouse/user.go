@@ -27,7 +27,7 @@ stopped: it sees a change within about a second.`,
 	cmd.AddCommand(p.userAdd(), p.userList(), p.userShow(), p.userSet(), p.userPasswd(),
 		p.userActive("enable", "Let a user in again", true),
 		p.userActive("disable", "Shut a user out: logins, and tokens that are out", false),
-		p.userDelete())
+		p.userDelete(), p.userSessions(), p.userLogout())
 	return cmd
 }
 

@@ -11,9 +11,10 @@ type Field struct {
 	Name     string // the key in the request
 	Label    string // what OPTIONS calls it, "Username"
 	ReadOnly bool   // given and not wanted; it only shows in OPTIONS
+	Optional bool   // may be absent; it is then not in the Input either
 }
 
-// Input holds the texts of the fields of a View, by name. All of them are there, free of white space at both ends, not
+// Input holds the texts of the fields of a View, by name. All that are not optional are there, free of white space at both ends, not
 // blank, valid UTF-8 and without U+0000.
 type Input map[string]string
 
@@ -26,6 +27,9 @@ func readFields(fields []Field, data Object) (Input, *Answer) {
 	var wrong Object
 	for _, f := range fields {
 		if f.ReadOnly {
+			continue
+		}
+		if _, sent := data.Get(f.Name); f.Optional && !sent {
 			continue
 		}
 		text, problems := readField(data, f.Name)

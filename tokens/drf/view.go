@@ -87,7 +87,7 @@ func (v *View) metadata() Object {
 	for _, f := range v.Fields {
 		fields = append(fields, Member{f.Name, Object{
 			{"type", "string"},
-			{"required", !f.ReadOnly},
+			{"required", !f.ReadOnly && !f.Optional},
 			{"read_only", f.ReadOnly},
 			{"label", f.Label},
 		}})

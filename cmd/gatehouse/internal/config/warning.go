@@ -18,6 +18,10 @@ func (l *Loaded) warn() {
 			l.Warnings = append(l.Warnings, l.at(join("upstreams", name), "no route leads here; add one with `to: "+show(name)+"`, or delete it"))
 		}
 	}
+	for _, w := range l.Tokens.Warnings() {
+		l.Warnings = append(l.Warnings, l.at(join("tokens", w.At), w.Text))
+	}
+	l.Warnings = inOrder(l.Warnings)
 	info, err := os.Stat(l.Path)
 	if err != nil || info.Mode().Perm()&0o004 == 0 {
 		return

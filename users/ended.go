@@ -1,0 +1,104 @@
+package users
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// endedKept is how long a session that was ended is held beyond the end of its
+// access tokens: longer than any leeway, and than clocks differ.
+const endedKept = 2 * time.Hour
+
+// ended are the sessions that were ended while an access token of theirs may still
+// be good. They are few, so each process holds all of them.
+type ended struct {
+	mu     sync.RWMutex
+	until  map[Family]int64 // unix microseconds from which nobody asks any more
+	unsure bool             // the feed has not been read for long: ask the database
+}
+
+// is tells whether f is held, and whether that can be relied on.
+func (e *ended) is(f Family) (yes, sure bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	_, yes = e.until[f]
+	return yes, !e.unsure
+}
+
+func (e *ended) add(families []endedFamily) {
+	if len(families) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.until == nil {
+		e.until = map[Family]int64{}
+	}
+	for _, f := range families {
+		e.until[f.family] = max(e.until[f.family], f.accessUntil+endedKept.Microseconds())
+	}
+}
+
+// forget drops what nobody asks for any more.
+func (e *ended) forget(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for f, until := range e.until {
+		if until < micros(now) {
+			delete(e.until, f)
+		}
+	}
+}
+
+func (e *ended) setUnsure(unsure bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.unsure = unsure
+}
+
+// endedFamily is a session that was ended, with the end of its access tokens.
+type endedFamily struct {
+	family      Family
+	accessUntil int64
+}
+
+// SessionEnded tells whether the session of an access token was ended: at once when
+// this process ended it, and after about a second when another one did. It answers
+// from memory, without waiting or allocating, unless the change feed could not be
+// read for ten seconds; then it asks the database.
+func (s *Store) SessionEnded(ctx context.Context, f Family) (bool, error) {
+	yes, sure := s.ended.is(f)
+	if yes || sure {
+		return yes, nil
+	}
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE family = $1 AND ended_at IS NOT NULL`, int64(f)).Scan(&n)
+	return n > 0, err
+}
+
+// loadEnded holds all sessions that were ended and still matter.
+func (s *Store) loadEnded(ctx context.Context) error {
+	families, err := readEnded(ctx, s.reader, `
+		SELECT family, access_until FROM sessions WHERE ended_at IS NOT NULL AND access_until > $1`,
+		micros(s.now().Add(-endedKept)))
+	s.ended.add(families)
+	return err
+}
+
+func readEnded(ctx context.Context, db rowReader, query string, args ...any) ([]endedFamily, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var all []endedFamily
+	for rows.Next() {
+		var f endedFamily
+		if err := rows.Scan(&f.family, &f.accessUntil); err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return all, rows.Err()
+}
