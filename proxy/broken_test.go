@@ -74,7 +74,8 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 			return listen(t, func(conn net.Conn, _ *bufio.Reader) { _, _ = io.Copy(io.Discard, conn) })
 		}, 504, "Upstream app did not answer in time (first_byte timeout).", "upstream_first_byte_timeout"},
 		{"it hangs in the middle of the head", func(t *testing.T) string {
-			return listen(t, func(conn net.Conn, _ *bufio.Reader) {
+			return listen(t, func(conn net.Conn, from *bufio.Reader) {
+				_, _ = http.ReadRequest(from) // what answers before it is asked is another fault
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nServer:")
 				_, _ = io.Copy(io.Discard, conn)
 			})
