@@ -139,7 +139,7 @@ func (u *Upstream) best(key, tried, turn uint64, need bool) int {
 			score, lot = ^mix(key^s.hash), mix(key+s.hash)
 		case leastRequests:
 			inFlight := uint64(max(s.inFlight.Load(), 0)) //nolint:gosec // not negative
-			score, lot = (inFlight+1)*whole/share*count+distance, 0
+			score, lot = inFlight*count+distance, mix(turn^s.hash)
 		default:
 			score, lot = distance, mix(turn^s.hash)
 		}
