@@ -130,6 +130,10 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", slog.String("reason", refusal.Reason),
 			slog.Any("error", refusal.Cause), slog.String("request_id", d.RequestID))
 	}
+	if isGRPC(in) {
+		answerGRPC(w, refusal)
+		return
+	}
 	refusal.Answer.Write(w, in)
 }
 
