@@ -34,6 +34,7 @@ func (r *recorder) WriteHeader(status int) {
 			header["Content-Type"] = nil
 		}
 		if r.body.halfRead() {
+			// net/http would wait for the rest before it lets the answer go.
 			r.Header()["Connection"] = []string{"close"}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/identity"
 	"gatehouse/users"
+	"gatehouse/users/userstest"
 )
 
 // everyPath is one path of each kind that a request can be forwarded from.
@@ -192,20 +193,12 @@ func TestAttackGarbageCredentials(t *testing.T) {
 // An identity that cannot be a header: never a second line, never the name of
 // somebody else.
 func TestAttackNamesThatAreNoHeaders(t *testing.T) {
-	b := newBackend(t, nil)
-	cfg := site(b.addr)
-	p, store := partsAndStore(t, nil)
-	gateway, err := proxy.New(cfg, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{T: t, backend: b, addr: serve(t, gateway, cfg), log: &lockedBuffer{}}
+	w, store := openWithStore(t)
 	for i, name := range []string{"jürgen", "a,b", "100%", "名前", "a:b", "x=y;z", `"quoted"`, "alice ", "al\u00adice"} {
 		user := users.NewUser{Username: name, Password: password, Email: fmt.Sprintf("u%d@example.com", i), Groups: []string{"staff,admin", "ö"}}
 		if _, err := store.CreateUser(t.Context(), user); err != nil {
 			continue // it cannot exist
 		}
-		b.wire.Reset()
 		if got := w.get("/x", w.bearer(name)); got.StatusCode != 200 {
 			t.Errorf("%s: %d %s", name, got.StatusCode, got.Text)
 			continue
@@ -224,4 +217,50 @@ func TestAttackNamesThatAreNoHeaders(t *testing.T) {
 			t.Errorf("two groups are told as %q", groups)
 		}
 	}
+}
+
+// A list of groups that does not fit into a header is not cut off: what is left
+// might be somebody else's.
+func TestAttackIdentityThatDoesNotFit(t *testing.T) {
+	w, store := openWithStore(t)
+	var groups []string
+	for i := range 200 {
+		groups = append(groups, fmt.Sprintf("%s-%03d", strings.Repeat("g", 60), i))
+	}
+	userstest.Add(t, store, users.NewUser{Username: "everywhere", Password: password, Groups: groups})
+	w.refused(w.get("/x", w.bearer("everywhere")), 431, `{"detail":"The identity of the user does not fit into a header."}`)
+	w.untouched()
+}
+
+// A store that cannot be asked lets nobody in, and does not say that the token is bad.
+func TestAttackWhileTheStoreIsAway(t *testing.T) {
+	w, store := openWithStore(t)
+	bearer := w.bearer("alice")
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/x", "/optional/", "/staff/"} {
+		got := w.get(path, bearer)
+		w.refused(got, 503, `{"detail":"Authentication is temporarily unavailable."}`)
+		if got.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	w.untouched()
+	if got := w.get("/public/", bearer); got.StatusCode != 200 {
+		t.Errorf("a public path: %d", got.StatusCode)
+	}
+}
+
+func TestADisabledUserIsOutAtOnce(t *testing.T) {
+	w, store := openWithStore(t)
+	bearer := w.bearer("alice")
+	w.get("/x", bearer)
+	w.only()
+	no := false
+	if _, err := store.UpdateUser(t.Context(), "alice", users.Change{Active: &no}); err != nil {
+		t.Fatal(err)
+	}
+	w.refused(w.get("/x", bearer), 401, `{"detail":"User is inactive","code":"user_inactive"}`)
+	w.untouched()
 }

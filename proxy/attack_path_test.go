@@ -247,6 +247,21 @@ func TestAttackAbsoluteFormWithAnotherHost(t *testing.T) {
 	}
 }
 
+// A user in front of the host, or another spelling of it, is a second opinion on
+// where the host begins.
+func TestAttackAbsoluteFormWithAUser(t *testing.T) {
+	w := open(t, nil)
+	for _, target := range []string{
+		"http://x@app.example.com/public/", "http://app.example.com@app.example.com/public/", "http://:@app.example.com/public/",
+		"ftp://app.example.com/public/", "http:app.example.com/public/", "http:/public/", "x://app.example.com/public/",
+	} {
+		if got := w.get(target); got.StatusCode != 400 {
+			t.Errorf("%s: %d", target, got.StatusCode)
+		}
+	}
+	w.untouched()
+}
+
 // CVE-2026-71324: a proxied CONNECT left a connection to the backend in a state that
 // the next request met.
 func TestAttackConnect(t *testing.T) {

@@ -104,15 +104,6 @@ func (g *Gateway) guardBody(out *recorder, in *http.Request) *http.Request {
 	return bounded
 }
 
-// answerEarly lets an answer go out while the body is still coming in, as an
-// upstream that refuses an upload wants it. net/http then leaves it to us to see that
-// the connection is not used again with half a body in it: see recorder.WriteHeader.
-func (b *body) answerEarly() {
-	if b != nil {
-		_ = b.connection.EnableFullDuplex()
-	}
-}
-
 // leaveBody prepares for an answer to a request whose body nobody reads. net/http
 // skips a small rest of it before it answers, and waits for that no longer than this.
 func leaveBody(w http.ResponseWriter, in *http.Request) {

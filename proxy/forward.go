@@ -39,7 +39,6 @@ func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 		ModifyResponse: x.look,
 		ErrorHandler:   x.fail,
 	}
-	w.body.answerEarly()
 	x.proxy.ServeHTTP(w, in)
 	return x.failure
 }
@@ -58,7 +57,7 @@ func (d *Decision) stickyKey() uint64 {
 const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
-	x.gateway.rewrite(x.decision, x.in, pr.Out)
+	x.gateway.rewrite(x.decision, pr.Out)
 }
 
 // look changes nothing in an answer. It refuses one that would make a tunnel of a

@@ -20,6 +20,7 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
+	"gatehouse/users"
 )
 
 // world is a gateway and a backend, each behind a listener of its own.
@@ -60,6 +61,21 @@ func open(t *testing.T, handler http.HandlerFunc, change ...func(*proxy.Config))
 	}
 	w.addr = serve(t, newGateway(t, cfg, slog.New(slog.NewTextHandler(w.log, nil))), cfg)
 	return w
+}
+
+// openWithStore is open with the store at hand.
+func openWithStore(t *testing.T) (*world, *users.Store) {
+	t.Helper()
+	w := &world{T: t, backend: newBackend(t, nil), log: &lockedBuffer{}}
+	cfg := site(w.backend.addr)
+	p, store := partsAndStore(t, slog.New(slog.NewTextHandler(w.log, nil)))
+	gateway, err := proxy.New(cfg, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Close)
+	w.addr = serve(t, gateway, cfg)
+	return w, store
 }
 
 func newGateway(t testing.TB, cfg proxy.Config, logger *slog.Logger) *proxy.Gateway {

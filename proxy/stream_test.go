@@ -223,3 +223,36 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+func TestBothDirectionsAtOnce(t *testing.T) {
+	// An answer that begins before the request has ended, as chatty protocols want it.
+	w := open(t, func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
+		_ = connection.EnableFullDuplex()
+		w.WriteHeader(200)
+		_ = connection.Flush()
+		lines := bufio.NewScanner(r.Body)
+		for lines.Scan() {
+			_, _ = io.WriteString(w, "echo "+lines.Text()+"\n")
+			_ = connection.Flush()
+		}
+	})
+	from, to := io.Pipe()
+	request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.addr+"/public/", from)
+	response, err := new(http.Transport).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	lines := bufio.NewReader(response.Body)
+	for _, line := range []string{"one", "two", "three"} {
+		_, _ = io.WriteString(to, line+"\n")
+		if got, err := lines.ReadString('\n'); got != "echo "+line+"\n" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	_ = to.Close()
+	if rest, err := io.ReadAll(lines); len(rest) != 0 || err != nil {
+		t.Errorf("then %q, %v", rest, err)
+	}
+}

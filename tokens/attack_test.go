@@ -139,12 +139,36 @@ func TestAttackAMegabyteOfDots(t *testing.T) {
 		if got := s.bearer(token); got != badBearer(isInvalid) {
 			t.Errorf("%s: %.200s", name, got)
 		}
-		if len(token) < 1<<20 {
+		if len(token) < 1<<20 { // the others are decoded, once
 			continue
 		}
 		allocated := testing.AllocsPerRun(20, func() { _, _ = s.Verifier().Verify(t.Context(), token) })
 		if allocated > 5 {
 			t.Errorf("%s: %v allocations", name, allocated)
+		}
+	}
+}
+
+// Attack: a token of endless claims, signed by a site that lets its users fill them, is carried through every request.
+func TestAttackATokenOfEndlessClaims(t *testing.T) {
+	s := open(t)
+	token := func(bytes int) string {
+		return seal(usual, claims(opener, lives, id, user, `"x":"`+strings.Repeat("x", bytes)+`"`))
+	}
+	s.judge(token(8<<10), verdict{"", badType, ""})
+	s.refused("more than 16 KiB", token(16<<10))
+}
+
+// Attack: a body that never ends, at an endpoint that anybody may call.
+func TestAttackAnEndlessBody(t *testing.T) {
+	s := open(t)
+	for _, e := range s.Endpoints() {
+		if !strings.HasSuffix(e.Path, "/") {
+			continue
+		}
+		status, _, body := s.post(e.Path, map[string]string{"token": strings.Repeat("x", 1<<17)})
+		if status != http.StatusRequestEntityTooLarge || !strings.HasPrefix(body, `{"detail":"`) {
+			t.Errorf("%s: %d %s", e.Path, status, body)
 		}
 	}
 }

@@ -239,3 +239,19 @@ func TestRefreshTokensAreRemembered(t *testing.T) {
 		t.Error("a token that was made elsewhere is not revoked")
 	}
 }
+
+// A refresh token that nobody blacklisted is remembered from login until long after its end; an access token never is.
+func TestALoginRemembersOneToken(t *testing.T) {
+	s := open(t)
+	s.login()
+	_, refresh := s.login()
+	if text := s.asked("/api/token/refresh/", "refresh", refresh); text != "" {
+		t.Fatal(text)
+	}
+	s.pass(30 * 24 * time.Hour)
+	removed, err := s.store.Prune(t.Context())
+	s.ok(err)
+	if removed != 2 {
+		t.Errorf("%d tokens of two logins and a refresh were remembered, want 2", removed)
+	}
+}

@@ -87,7 +87,7 @@ func TestTokensAreMadeByteForByteAsSimpleJWTMakesThem(t *testing.T) {
 	}
 }
 
-// A refresh copies what an older version or a customised site put into its tokens.
+// A refresh copies what an older version or a customized site put into its tokens.
 func TestARefreshCopiesClaimsAsTheyAre(t *testing.T) {
 	for _, c := range []struct{ name, sent, want string }{
 		{

@@ -183,6 +183,15 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+func TestATokenEndsOnTheSecond(t *testing.T) {
+	s := open(t)
+	token := seal(usual, claims(opener, id, user, `"exp":1700000010`))
+	s.clock.Store(time.Unix(1_700_000_010, 0).Add(-time.Microsecond).UnixNano())
+	s.judge(token, verdict{"", badType, ""})
+	s.clock.Store(time.Unix(1_700_000_010, 0).UnixNano())
+	s.judge(token, all(isExpired))
+}
+
 func TestLeeway(t *testing.T) {
 	good := verdict{"", badType, ""}
 	for _, c := range []struct {

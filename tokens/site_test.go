@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -181,7 +182,7 @@ func (s *site) bearer(token string) string {
 	if principal != nil {
 		s.Errorf("a refusal came with the principal %v", principal)
 	}
-	rejection, ok := err.(*tokens.Rejection)
+	rejection, ok := errors.AsType[*tokens.Rejection](err)
 	if !ok {
 		s.Fatalf("not a rejection: %v", err)
 	}

@@ -27,9 +27,10 @@ type dialect struct {
 	prepare func(path string) (exists bool, err error)
 	connect func(path string) (writer, reader *sql.DB, err error)
 	claim   func(ctx context.Context, path string, db *sql.DB) error
-	explain func(path string, err error) error // a cause at opening, as a Fault
-	unique  func(err error) bool               // a unique column has that value already
-	busy    func(err error) bool               // a lock was not had, and may be had later
+	explain func(path string, err error) error                    // a cause at opening, as a Fault
+	unique  func(err error) bool                                  // a unique column has that value already
+	busy    func(err error) bool                                  // a lock was not had, and may be had later
+	advance func(ctx context.Context, tx *sql.Tx, id int64) error // gives no number of an account up to id any more
 }
 
 func sqliteDialect() dialect {
@@ -43,6 +44,17 @@ func sqliteDialect() dialect {
 		unique:  func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE },
 		// The switch of a new file to WAL does not wait for the busy timeout.
 		busy: func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
+		advance: func(ctx context.Context, tx *sql.Tx, id int64) error {
+			// The row is there once the table has had one.
+			_, err := tx.ExecContext(ctx, `
+				INSERT INTO sqlite_sequence (name, seq)
+				SELECT 'users', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'users')`)
+			if err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = $1 WHERE name = 'users' AND seq < $1`, id)
+			return err
+		},
 	}
 }
 

@@ -67,7 +67,7 @@ func readPassword(in io.Reader) (string, error) {
 // ask prompts and reads a line without echo. An interrupt puts the terminal back
 // as it was.
 func (p *program) ask(ctx context.Context, terminal *os.File, prompt string) (string, error) {
-	fd := int(terminal.Fd()) //nolint:gosec // a file descriptor fits
+	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err

@@ -25,7 +25,7 @@ import (
 // The account of the demo.
 const (
 	demoUser     = "testuser"
-	demoPassword = "testpassword" //nolint:gosec // it is printed; the database lasts as long as the demo
+	demoPassword = "testpassword" // it is printed, and lasts as long as the demo
 )
 
 // demoConfig is what the demo runs on: the smallest file, for its own backend.

@@ -15,7 +15,7 @@ func main() {
 	// The first signal asks to stop in order. From then on signals do what they
 	// do by default, so a second one stops at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) //nolint:forbidigo // this is main
 }
 
 // program is what every command has.

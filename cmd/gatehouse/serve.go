@@ -39,7 +39,6 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if err != nil {
 		return told(loaded, err)
 	}
-	p.warn(loaded)
 	logger := newLogger(p.stdout, slog.LevelInfo)
 	// A container's memory is not the machine's. Without this the collector
 	// would let the heap grow until the process is killed.
@@ -50,6 +49,7 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if err != nil {
 		return err
 	}
+	p.warn(loaded)
 	s.announce(loaded)
 	return s.serve(ctx)
 }

@@ -124,7 +124,7 @@ func (s *server) stop(timeout time.Duration) error {
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("%d requests did not finish within drain.timeout (%v) and were cut off", s.inFlight.Load(), timeout), s.http.Close())
+		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(s.inFlight.Load()), "request"), timeout), s.http.Close())
 	}
 	// What is left are upgraded connections, which Shutdown knows nothing of, and
 	// requests that were just cut off. They need a moment to notice.

@@ -13,7 +13,8 @@ import (
 // configPlaces are looked into when nobody names a file.
 var configPlaces = []string{"gatehouse.yaml", "/etc/gatehouse/gatehouse.yaml"}
 
-// findConfig returns the file to read.
+// findConfig returns the file to read, or "" where there is none and the environment
+// says everything.
 func (p *program) findConfig() (string, error) {
 	if p.config != "" {
 		return p.config, nil

@@ -79,7 +79,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		hint = cmd.CommandPath() + " " + near[0]
 	}
-	return usage(hint, "there is no command %q", cmd.Name()+" "+word)
+	return usage(hint, "there is no command %q", cmd.CommandPath()+" "+word)
 }
 
 // noArguments refuses arguments by showing the first.
@@ -135,7 +135,7 @@ func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 // isTerminal tells whether a person is at the other end.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // printJSON writes a value for programs to read.

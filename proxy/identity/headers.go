@@ -34,9 +34,9 @@ var own = []string{
 	"X-Forwarded-*", "Forwarded", "X-Real-IP", "X-Original-*", "X-Rewrite-*", "Proxy",
 }
 
-// misspelt are headers that belong to the request itself. They pass as they are,
+// framing are headers that belong to the request itself. They pass as they are,
 // but a spelling such as Content_Length is someone trying.
-var misspelt = map[string]string{
+var framing = map[string]string{
 	"content_length": "Content-Length", "content_type": "Content-Type", "transfer_encoding": "Transfer-Encoding",
 }
 
@@ -51,7 +51,7 @@ func New(cfg Config) (*Headers, error) {
 	for _, name := range own {
 		h.strip(name)
 	}
-	for folded := range misspelt {
+	for folded := range framing {
 		h.note(folded)
 	}
 
@@ -136,7 +136,7 @@ func (h *Headers) Managed(name string) bool {
 			return true
 		}
 	}
-	usual, ok := misspelt[string(folded)]
+	usual, ok := framing[string(folded)]
 	return ok && !strings.EqualFold(name, usual)
 }
 

@@ -49,7 +49,7 @@ func compile(cfg Source) (s source, problem, fix string) {
 	case cfg.Join != "" && s.plain():
 		return s, fmt.Sprintf("%s is never a list", cfg.Word), "leave join out"
 	case len(s.join) > 4 || strings.ContainsFunc(s.join, func(r rune) bool {
-		return r < ' ' || r >= 0x7f || r == '%' || fold(byte(r)) != '_' //nolint:gosec // below 0x7f by then
+		return r < ' ' || r >= 0x7f || r == '%' || fold(byte(r)) != '_'
 	}):
 		return s, fmt.Sprintf("join cannot be %q", s.join), "write one to four of , ; | : and the like, or spaces"
 	}

@@ -33,7 +33,7 @@ func (m Match) field() string {
 // same reports whether a request fares alike under both.
 func (m Match) same(n Match) bool { return m.Route == n.Route && m.Policy().Equal(n.Policy()) }
 
-// ErrNoRoute: no route speaks for the request. A 404.
+// ErrNoRoute says that no route speaks for the request. A 404.
 var ErrNoRoute = errors.New("no route")
 
 // BadMethod is a method that backends take for another one: a 400.

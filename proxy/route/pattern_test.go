@@ -95,9 +95,19 @@ func TestPatternHolds(t *testing.T) {
 		outer, inner string
 		want         bool
 	}{
-		{"/*", "/x/*", true}, {"/*", "/*", true}, {"/*", "/", true},
-		{"/x/*", "/x", true}, {"/x/*", "/x/*", true}, {"/x/*", "/x/y", true}, {"/x/*", "/xy", false}, {"/x/*", "/*", false}, {"/x/*", "/X", false},
-		{"/x", "/x/", true}, {"/x", "/x/*", false}, {"/x", "/x/y", false}, {"/", "/x", false},
+		{"/*", "/x/*", true},
+		{"/*", "/*", true},
+		{"/*", "/", true},
+		{"/x/*", "/x", true},
+		{"/x/*", "/x/*", true},
+		{"/x/*", "/x/y", true},
+		{"/x/*", "/xy", false},
+		{"/x/*", "/*", false},
+		{"/x/*", "/X", false},
+		{"/x", "/x/", true},
+		{"/x", "/x/*", false},
+		{"/x", "/x/y", false},
+		{"/", "/x", false},
 	} {
 		if got := parse(c.outer).holds(parse(c.inner)); got != c.want {
 			t.Errorf("%s holds %s: got %v", c.outer, c.inner, got)

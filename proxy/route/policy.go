@@ -7,7 +7,7 @@ import (
 )
 
 // Level is how much a policy asks for.
-type Level uint8
+type Level int
 
 // The levels, the most closed first: a Policy that nobody filled in lets nobody pass.
 const (
@@ -22,7 +22,7 @@ const words = "public, optional, required, deny, or {groups: [...]}"
 var levels = []string{Deny: "deny", Required: "required", Optional: "optional", Public: "public"}
 
 func (l Level) String() string {
-	if int(l) < len(levels) {
+	if l >= 0 && int(l) < len(levels) {
 		return levels[l]
 	}
 	return "deny"

@@ -75,9 +75,7 @@ func decodeAgain(path string) (_, reason string) {
 	b := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		c := path[i]
-		if c == '%' && i+5 < len(path) && path[i+1]|0x20 == 'u' && !strings.ContainsFunc(path[i+2:i+6], func(r rune) bool {
-			return r >= utf8.RuneSelf || !isHex(byte(r))
-		}) {
+		if c == '%' && i+5 < len(path) && path[i+1]|0x20 == 'u' && isHex(path[i+2]) && isHex(path[i+3]) && isHex(path[i+4]) && isHex(path[i+5]) {
 			return "", badTwice // IIS: %u002e is a dot
 		}
 		if c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]) {

@@ -305,6 +305,7 @@ func (b *builder) place(m methods, method string, t *target) {
 // isToken reports whether s is a token, RFC 9110, section 5.6.2.
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return !letter && !strings.ContainsRune("0123456789!#$%&'*+-.^_`|~", r)
 	})
 }

@@ -179,7 +179,7 @@ func TestZeroValuesDeny(t *testing.T) {
 	if p := (Match{}).Policy(); p.Level != Deny || p.Anonymous() || p.Admits([]string{"admin"}) {
 		t.Errorf("the zero Match lets somebody pass: %v", p)
 	}
-	if (Policy{Level: 200}).Admits(nil) || (Policy{Level: 200}).Anonymous() || Level(200).String() != "deny" {
+	if (Policy{Level: -1}).Admits(nil) || (Policy{Level: -1}).Anonymous() || Level(-1).String() != "deny" || Level(200).String() != "deny" {
 		t.Error("an unknown level lets somebody pass")
 	}
 	table := mustTable(t, []Config{{To: "app", Auth: public()}}, upstreams)
@@ -425,7 +425,7 @@ func shuffle[T any](list []T, seed uint64) []T {
 	list = slices.Clone(list)
 	for i := len(list) - 1; i > 0; i-- {
 		seed = seed*6364136223846793005 + 1442695040888963407
-		j := int(seed >> 33 % uint64(i+1)) //nolint:gosec // below i+1
+		j := int(seed >> 33 % uint64(i+1))
 		list[i], list[j] = list[j], list[i]
 	}
 	return list

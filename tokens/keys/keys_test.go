@@ -11,6 +11,9 @@ import (
 
 const long = "0123456789abcdef0123456789abcdef" // 32 bytes
 
+// pem is what is published of a key pair.
+const pem = "\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
+
 func TestFaultsOfTheList(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -24,6 +27,9 @@ func TestFaultsOfTheList(t *testing.T) {
 		{"a secret long enough for HS256 only", []Config{{ID: "a", Algorithm: "HS512", Secret: long}}, []string{"keys[0].secret"}, "needs 64"},
 		{"broken base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:***"}}, []string{"keys[0].secret"}, "base64"},
 		{"short after base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:" + base64.StdEncoding.EncodeToString([]byte(long[1:]))}}, []string{"keys[0].secret"}, "31 bytes"},
+		{"a public key as the secret", []Config{{ID: "a", Algorithm: "HS256", Secret: pem}}, []string{"keys[0].secret"}, "public half"},
+		{"a public key in base64", []Config{{ID: "a", Algorithm: "HS256", Secret: "base64:" + base64.StdEncoding.EncodeToString([]byte(pem))}}, []string{"keys[0].secret"}, "public half"},
+		{"a public key of SSH", []Config{{ID: "a", Algorithm: "HS256", Secret: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFxg me@host"}}, []string{"keys[0].secret"}, "public half"},
 		{"the algorithm none", []Config{{ID: "a", Algorithm: "none", Secret: long}}, []string{"keys[0].alg"}, "HS256"},
 		{"an algorithm in small letters", []Config{{ID: "a", Algorithm: "hs256", Secret: long}}, []string{"keys[0].alg"}, "HS256"},
 		{"no algorithm", []Config{{ID: "a", Secret: long}}, []string{"keys[0].alg"}, "no algorithm"},
@@ -37,7 +43,8 @@ func TestFaultsOfTheList(t *testing.T) {
 		{
 			"several at once",
 			[]Config{{ID: "a", Algorithm: "HS256"}, {Algorithm: "RS1"}},
-			[]string{"keys[0].secret", "keys[1].kid", "keys[1].alg"}, "",
+			[]string{"keys[0].secret", "keys[1].kid", "keys[1].alg"},
+			"",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +160,30 @@ func TestSignatures(t *testing.T) {
 		}
 		if k.Verify("header.payloae", signature) == nil || k.Verify("header.payload", nil) == nil || k.Verify("header.payload", signature[:31]) == nil {
 			t.Errorf("key %s accepts what nobody signed", k.ID())
+		}
+	}
+}
+
+// The signatures were made with Python's hmac.
+func TestEachAlgorithm(t *testing.T) {
+	for alg, want := range map[string]string{
+		"HS256": "Jxee05BG-VEWVsB3uDLkJ4wUXrPGJjRohcE_pp-O0PU",
+		"HS384": "sWltfjMo9onsvn9764Ll90fCUxgcDBzl1CeAAzcFuPVva-cIdiscWnIsScLnZi1K",
+		"HS512": "9IroizMgKRp_J887dhQMy_MkhVLSeNgrYRjijew_9ZVQAzxQUdAeNoB-FqVFFsfNq1UyjU3bjQSTtb5371344w",
+	} {
+		set, err := New([]Config{{ID: "a", Algorithm: alg, Secret: long + long}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := set.Signing().Sign("header.payload")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := base64.RawURLEncoding.EncodeToString(signature); got != want {
+			t.Errorf("%s: got %s, want %s", alg, got, want)
+		}
+		if err := set.Signing().Verify("header.payload", signature); err != nil {
+			t.Errorf("%s: %v", alg, err)
 		}
 	}
 }

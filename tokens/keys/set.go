@@ -125,6 +125,8 @@ func newKey(i int, c Config) (*Key, []error) {
 		faults = append(faults, fault(i, "secret", "what follows base64: is not standard base64", remedy))
 	case len(secret) == 0:
 		faults = append(faults, fault(i, "secret", "the key has no secret", remedy))
+	case isKeyFile(string(secret)):
+		faults = append(faults, fault(i, "secret", "the secret is a key of a key pair, whose public half anybody may have", remedy))
 	case len(secret) < hmac.least:
 		faults = append(faults, fault(i, "secret", fmt.Sprintf("the secret has %d bytes and %s needs %d", len(secret), c.Algorithm, hmac.least), remedy))
 	}
@@ -140,6 +142,13 @@ func secretBytes(text string) ([]byte, error) {
 		return base64.StdEncoding.DecodeString(encoded)
 	}
 	return []byte(text), nil
+}
+
+// isKeyFile recognizes a key in PEM or SSH form. Whoever verifies HMAC with a public
+// key accepts what everybody can sign who has that public key.
+func isKeyFile(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasPrefix(text, "-----BEGIN ") || strings.HasPrefix(text, "ssh-") || strings.HasPrefix(text, "ecdsa-sha2-")
 }
 
 // parseUntil returns the first moment at which the key no longer counts.

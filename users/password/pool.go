@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime/debug"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/semaphore"
@@ -22,15 +23,31 @@ type pool struct {
 	memory *semaphore.Weighted // bytes
 	size   int64               // of slots
 	budget int64               // of memory
+	rest   *time.Timer         // gives memory back when nobody has logged in for a while
 }
 
+// restAfter is how long nothing is computed before memory goes back to the system:
+// long enough that a busy site never pays for it.
+const restAfter = 2 * time.Second
+
 func newPool(slots, queue int, budget int64) *pool {
-	return &pool{
+	p := &pool{
 		places: make(chan struct{}, slots+queue),
 		slots:  semaphore.NewWeighted(int64(slots)),
 		memory: semaphore.NewWeighted(budget),
 		size:   int64(slots),
 		budget: budget,
+	}
+	p.rest = time.AfterFunc(restAfter, p.giveBack)
+	return p
+}
+
+// giveBack returns what the hashes have used. Without it a process that has seen one
+// login holds tens of megabytes until the collector comes by, minutes later, and
+// then only little by little.
+func (p *pool) giveBack() {
+	if len(p.places) == 0 {
+		debug.FreeOSMemory()
 	}
 }
 
@@ -42,7 +59,10 @@ func (p *pool) run(ctx context.Context, w work, compute func()) error {
 	}
 	select {
 	case p.places <- struct{}{}:
-		defer func() { <-p.places }()
+		defer func() {
+			<-p.places
+			p.rest.Reset(restAfter)
+		}()
 	default:
 		return ErrBusy
 	}

@@ -61,7 +61,7 @@ func TestWithoutAFile(t *testing.T) {
 	}{
 		{"the secret twice", []string{"GATEHOUSE_UPSTREAM=http://a", "GATEHOUSE_SECRET=x", "GATEHOUSE_SECRET_FILE=" + secret}, "GATEHOUSE_SECRET_FILE: tokens.keys[0].secret_file: is set beside GATEHOUSE_SECRET"},
 		{"a file that is not there", []string{"GATEHOUSE_UPSTREAM=http://a", "GATEHOUSE_SECRET_FILE=" + secret + "2"}, "cannot be read"},
-		{"a misspelt variable", []string{"GATEHOUSE_UPSTREAM=http://a", "GATEHOUSE_SECRETFILE=x"}, "did you mean GATEHOUSE_SECRET_FILE?"},
+		{"a misspelled variable", []string{"GATEHOUSE_UPSTREAM=http://a", "GATEHOUSE_SECRETFILE=x"}, "did you mean GATEHOUSE_SECRET_FILE?"},
 		{"a first user without a password", []string{"GATEHOUSE_UPSTREAM=http://a", "GATEHOUSE_SECRET=x", "GATEHOUSE_BOOTSTRAP_USER=root"}, "GATEHOUSE_BOOTSTRAP_USER: bootstrap.user: has no password"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -102,8 +102,8 @@ func TestVariablesThatSetNothing(t *testing.T) {
 
 func TestWhatTheEnvironmentCannotSay(t *testing.T) {
 	for _, test := range []struct{ name, assignment, want string }{
-		{"a misspelt setting", "GATEHOUSE_SERVER_LISTN=:1", "GATEHOUSE_SERVER_LISTN: there is no such setting; did you mean GATEHOUSE_SERVER_LISTEN?"},
-		{"nothing of ours", "GATEHOUSE_COLOUR_OF_THE_DOOR=red", "GATEHOUSE_COLOUR_OF_THE_DOOR: there is no such setting; unset it"},
+		{"a misspelled setting", "GATEHOUSE_SERVER_LISTN=:1", "GATEHOUSE_SERVER_LISTN: there is no such setting; did you mean GATEHOUSE_SERVER_LISTEN?"},
+		{"nothing of ours", "GATEHOUSE_COLOR_OF_THE_DOOR=red", "GATEHOUSE_COLOR_OF_THE_DOOR: there is no such setting; unset it"},
 		{"no bool", "GATEHOUSE_IDENTITY_FORWARD_TOKEN=yes", `GATEHOUSE_IDENTITY_FORWARD_TOKEN: identity.forward_token: is "yes"; write true`},
 		{"no number", "GATEHOUSE_LOGIN_HASHING_MAX_QUEUE=many", `GATEHOUSE_LOGIN_HASHING_MAX_QUEUE: login.hashing.max_queue: is "many"; write a whole number`},
 		{"no unit", "GATEHOUSE_TOKENS_LEEWAY=5", `GATEHOUSE_TOKENS_LEEWAY: tokens.leeway: is "5", which has no unit; write a number and a unit: 1500ms, 30s, 5m, 24h or 7d`},

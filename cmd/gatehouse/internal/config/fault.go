@@ -21,7 +21,7 @@ type Fault struct {
 	// Problem says what is wrong and, behind a semicolon, what to do about it.
 	Problem string
 	// suspects are further keys whose faults would only repeat this one: the
-	// key that a misspelt one was meant to be.
+	// key that a misspelled one was meant to be.
 	suspects []string
 }
 

@@ -50,6 +50,7 @@ type Loaded struct {
 	places   places
 	faults   []Fault
 	unplaced []Fault
+	unread   bool // the file has no form, so nothing that it may say is missing
 }
 
 // Err returns everything found wrong so far as [Faults], or nil.
@@ -79,6 +80,7 @@ func Load(in Input) (*Loaded, error) {
 		var line int
 		var problem string
 		if root, line, problem = parse(data); problem != "" {
+			l.unread = true
 			l.faults = append(l.faults, Fault{File: in.Path, Line: line, Problem: problem})
 			return l, l.Err()
 		}

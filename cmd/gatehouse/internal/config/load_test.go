@@ -169,7 +169,7 @@ func TestFlagsBeatTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 func TestOnlyTheSectionsThatAreWantedAreLookedAt(t *testing.T) {
 	path := write(t, `
 store: { dsn: /data/g.db }
-tokens: { keys: [{ kid: a, secret_file: /does/not/exist, colour: red }] }
+tokens: { keys: [{ kid: a, secret_file: /does/not/exist, color: red }] }
 routes: 7
 `)
 	loaded, err := Load(Input{Path: path, Environ: []string{"GATEHOUSE_SERVER_MAX_BODY=huge"}, Only: []string{"store", "login"}})
@@ -179,7 +179,7 @@ routes: 7
 	if loaded.Store.DSN != "/data/g.db" {
 		t.Errorf("got dsn %q", loaded.Store.DSN)
 	}
-	// A misspelt section would silently be the default, and so another database.
+	// A misspelled section would silently be the default, and so another database.
 	path = write(t, "stroe: { dsn: /data/g.db }")
 	_, err = Load(Input{Path: path, Only: []string{"store", "login"}})
 	want := []string{"gatehouse.yaml:1: stroe: there is no such key; did you mean store?"}

@@ -70,7 +70,7 @@ type located interface {
 // already known of the same key are left out. An error without a Field counts
 // only where no key is at fault, since it is a consequence otherwise.
 func (l *Loaded) Blame(section string, err error) {
-	if err == nil {
+	if err == nil || l.unread {
 		return
 	}
 	if fault, ok := err.(located); ok { //nolint:errorlint // the tree is walked here, one level at a time

@@ -95,7 +95,7 @@ func TestAnErrorWithoutAKeyIsToldWhereNothingElseIsWrong(t *testing.T) {
 func TestARoomDoesNotRepeatWhatTheLoaderFound(t *testing.T) {
 	path := write(t, `tokens:
   keys:
-    - scret: misspelt
+    - scret: misspelled
     - secret: [not, text]
     - secret_file: missing
 routes:

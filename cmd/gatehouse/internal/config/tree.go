@@ -19,15 +19,19 @@ type tree struct {
 	places places
 }
 
-func (t *tree) fault(line int, key, format string, args ...any) *Fault {
+func (t *tree) fault(line int, key, format string, args ...any) {
 	t.faults = append(t.faults, Fault{File: t.file, Line: line, Key: key, Problem: fmt.Sprintf(format, args...)})
-	return &t.faults[len(t.faults)-1]
 }
 
-// unusable is a fault of a value that is then as good as absent, so that what a
-// room says of its absence would only repeat it.
+// suspect says of the last fault that what a room finds at key only repeats it.
+func (t *tree) suspect(key string) {
+	t.faults[len(t.faults)-1].suspects = []string{key}
+}
+
+// unusable is a fault of a value that is then as good as absent.
 func (t *tree) unusable(line int, key, format string, args ...any) {
-	t.fault(line, key, format, args...).suspects = []string{key}
+	t.fault(line, key, format, args...)
+	t.suspect(key)
 }
 
 // section reads a part of the file whose keys are settings of their own, and
@@ -102,7 +106,8 @@ func (t *tree) unknown(key *yaml.Node, fields []field, path, at string) {
 		names[i] = f.name
 	}
 	if near := nearest(key.Value, names); near != "" {
-		t.fault(key.Line, at, "there is no such key; did you mean %s?", near).suspects = []string{join(path, near)}
+		t.fault(key.Line, at, "there is no such key; did you mean %s?", near)
+		t.suspect(join(path, near))
 		return
 	}
 	if elsewhere := pathsEndingIn(key.Value); len(elsewhere) > 0 {

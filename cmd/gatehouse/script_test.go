@@ -1,0 +1,240 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata run the program itself and double as its manual. Beside
+// the commands of testscript they have those of scriptCommands below.
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gatehouse": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("GATEHOUSE_TEST_UPDATE") != "",
+		Setup: func(env *testscript.Env) error {
+			env.Values[slowAnswers{}] = make(chan chan slowAnswer, 1)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"backend": scriptBackend, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
+			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate,
+		},
+	})
+}
+
+// expand FILE... replaces $NAME in files.
+func scriptExpand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(name), ts.Getenv)), 0o600))
+		ts.Check(os.Chmod(path, 0o600)) // it has a secret
+	}
+}
+
+// backend NAME runs a backend until the script ends and puts its address into
+// $NAME. It answers with what it received. GET /slow takes a second.
+func scriptBackend(ts *testscript.TestScript, _ bool, args []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+		if in.URL.Path == "/slow" {
+			time.Sleep(time.Second)
+		}
+		fmt.Fprintf(w, "%s %s\nhost: %s\n", in.Method, in.RequestURI, in.Host)
+		for _, name := range slices.Sorted(maps.Keys(in.Header)) {
+			fmt.Fprintf(w, "%s: %s\n", strings.ToLower(name), strings.Join(in.Header[name], " | "))
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.Listener.Addr().String())
+}
+
+// port NAME puts an address into $NAME on which nothing listens.
+func scriptPort(ts *testscript.TestScript, _ bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], listener.Addr().String())
+	ts.Check(listener.Close())
+}
+
+// taken NAME puts an address into $NAME on which another program listens.
+func scriptTaken(ts *testscript.TestScript, _ bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
+	ts.Setenv(args[0], listener.Addr().String())
+}
+
+// ready ADDRESS waits until a program listens there.
+func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", args[0])
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing listens on %s", args[0])
+		}
+	}
+}
+
+// http METHOD URL [HEADER...] prints the status and the body. A last argument that
+// begins with @ is sent as a form.
+func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	var body io.Reader
+	header := http.Header{}
+	if last := args[len(args)-1]; strings.HasPrefix(last, "@") {
+		body, args = strings.NewReader(last[1:]), args[:len(args)-1]
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, line := range args[2:] {
+		name, value, _ := strings.Cut(line, ": ")
+		header.Set(name, value)
+	}
+	status, text, err := exchange(args[0], args[1], header, body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", status, text)
+}
+
+func exchange(method, target string, header http.Header, body io.Reader) (status int, text string, err error) {
+	out, err := http.NewRequest(method, target, body)
+	if err != nil {
+		return 0, "", err
+	}
+	out.Header = header
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	answer, err := client.Do(out)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	all, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(all), err
+}
+
+// login ADDRESS NAME PASSWORD logs in and puts the tokens into $ACCESS and $REFRESH.
+func scriptLogin(ts *testscript.TestScript, neg bool, args []string) {
+	form := url.Values{"username": {args[1]}, "password": {args[2]}}.Encode()
+	status, text, err := exchange("POST", "http://"+args[0]+"/api/token/", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, strings.NewReader(form))
+	ts.Check(err)
+	if neg {
+		if status != http.StatusUnauthorized {
+			ts.Fatalf("got status %d, want 401: %s", status, text)
+		}
+		return
+	}
+	var pair struct{ Access, Refresh string }
+	if status != http.StatusOK || json.Unmarshal([]byte(text), &pair) != nil {
+		ts.Fatalf("got status %d, want 200: %s", status, text)
+	}
+	ts.Setenv("ACCESS", pair.Access)
+	ts.Setenv("REFRESH", pair.Refresh)
+}
+
+// await STATUS URL waits until a GET with $ACCESS answers the status.
+func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		status, text, err := exchange("GET", args[1], http.Header{"Authorization": {"Bearer " + ts.Getenv("ACCESS")}}, nil)
+		ts.Check(err)
+		if fmt.Sprint(status) == args[0] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("still %d: %s", status, text)
+		}
+	}
+}
+
+// slowAnswer is what a request that slow has begun will be answered.
+type slowAnswer struct {
+	status int
+	text   string
+	err    error
+}
+
+// slow URL begins a request and goes on when it is at the backend.
+func scriptSlow(ts *testscript.TestScript, _ bool, args []string) {
+	answer := make(chan slowAnswer, 1)
+	go func() {
+		status, text, err := exchange("GET", args[0], nil, nil)
+		answer <- slowAnswer{status, text, err}
+	}()
+	ts.Value(slowAnswers{}).(chan chan slowAnswer) <- answer
+	time.Sleep(300 * time.Millisecond)
+}
+
+type slowAnswers struct{}
+
+// answered STATUS TEXT waits for the answer to the request that slow has begun.
+func scriptAnswered(ts *testscript.TestScript, neg bool, args []string) {
+	answer := <-<-ts.Value(slowAnswers{}).(chan chan slowAnswer)
+	came := answer.err == nil && fmt.Sprint(answer.status) == args[0]
+	for _, text := range args[1:] {
+		came = came && strings.Contains(answer.text, text)
+	}
+	if came == neg {
+		ts.Fatalf("got %d, %q, %v", answer.status, answer.text, answer.err)
+	}
+}
+
+// terminate sends SIGTERM to the last program started in the background.
+func scriptTerminate(ts *testscript.TestScript, _ bool, _ []string) {
+	running := ts.BackgroundCmds()
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+}
+
+// sleep DURATION is for what cannot be seen from outside.
+func scriptSleep(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	time.Sleep(d)
+}
+
+// call runs a command line in this process, as main does.
+func call(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestTheExampleWorksAsItStands(t *testing.T) {
+	text, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gatehouse.yaml")
+	for name, content := range map[string]string{
+		"gatehouse.yaml": string(text), "jwt.key": strings.Repeat("new secret ", 5), "old.key": strings.Repeat("old secret ", 5),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := call(t, "", "check", "--config", path)
+	if want := path + " is fine: 2 keys, 2 upstreams, 2 routes\n"; code != 0 || stdout != want || stderr != "" {
+		t.Errorf("got %d, %q, %q; want %q", code, stdout, stderr, want)
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/tokens"
+)
+
+// launchPublic makes a server in this process, in front of a backend, with everything public.
+func launchPublic(t *testing.T, backend http.Handler) (s *server, address string) {
+	t.Helper()
+	upstream := httptest.NewServer(backend)
+	t.Cleanup(upstream.Close)
+	path := filepath.Join(t.TempDir(), "gatehouse.yaml")
+	text := fmt.Sprintf(`
+server: { listen: "127.0.0.1:0", max_header_bytes: 4KiB, read_header_timeout: 300ms, idle_timeout: 300ms, drain: { timeout: 5s } }
+store: { dsn: gatehouse.db }
+tokens: { keys: [{ kid: a, alg: HS256, secret: "0123456789abcdef0123456789abcdef" }] }
+upstreams: { app: { url: %q } }
+routes: [{ to: app, auth: public }]
+`, upstream.URL)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(config.Input{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err = launch(t.Context(), loaded, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, s.listener.Addr().String()
+}
+
+func TestAnUpgradedConnectionDoesNotOutliveTheServer(t *testing.T) {
+	s, address := launchPublic(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(conn, rw)
+	}))
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	in := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(in, nil)
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %v, %v", answer, err)
+	}
+	_, _ = io.WriteString(conn, "hello\n")
+	if line, err := in.ReadString('\n'); line != "hello\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+
+	began := time.Now()
+	stop()
+	select {
+	case err := <-served:
+		if err != nil {
+			t.Errorf("serve ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server does not end")
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection is still there: %v", err)
+	}
+}
+
+func TestClientsThatTakeTooLongOrTooMuch(t *testing.T) {
+	s, address := launchPublic(t, http.NotFoundHandler())
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, test := range map[string]struct{ sent, want string }{
+		"a head that never ends":     {"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", ""},
+		"nothing at all":             {"", ""},
+		"no second request":          {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 "},
+		"headers without measure":    {"GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 10<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
+		"a target without a measure": {"GET /" + strings.Repeat("x", 10<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 431 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_, _ = io.WriteString(conn, test.sent)
+			got, err := io.ReadAll(conn) // until the server closes the connection
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("the connection is kept")
+			}
+			if test.want == "" && len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 408 ") || !strings.HasPrefix(string(got), test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAServerWhoseListenerBreaks(t *testing.T) {
+	s, address := launchPublic(t, http.NotFoundHandler())
+	_ = s.listener.Close()
+	if err := s.serve(t.Context()); err == nil || !strings.Contains(err.Error(), address) {
+		t.Errorf("got %v, want an error with %s", err, address)
+	}
+}
+
+func TestTheBodyOfALoginMayNotTakeForEver(t *testing.T) {
+	endpoints := hasten([]tokens.Endpoint{{Path: "/api/token/", Handler: http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
+		body := in.Body.(*hastenedBody)
+		if left := time.Until(body.until); left > bodyTime || left < bodyTime-time.Second {
+			t.Errorf("the body has %v, want %v", left, bodyTime)
+		}
+		body.until = time.Now().Add(-time.Millisecond)
+		if n, err := in.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %d, %v after the time was over", n, err)
+		}
+	})}})
+	endpoints[0].Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/api/token/", strings.NewReader("a=b")))
+}
+
+func TestWhyAnAddressCannotBeListenedOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"taken":     {&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}, "is in use by another program; stop that program, or choose another port"},
+		"no rights": {&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}, "choose a port from 1024 up"},
+		"elsewhere": {&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}, "is no address of this machine; write :8080"},
+		"unknown":   {&net.OpError{Op: "listen", Err: &net.DNSError{Err: "no such host", Name: "nowhere"}}, "no such host; write host:port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fault := &listenFault{"listen", "127.0.0.1:80", test.err}
+			if got := fault.Error(); !strings.Contains(got, test.want) || !strings.Contains(got, "127.0.0.1:80") {
+				t.Errorf("got %q, want it to have %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestPasswordFromStandardInput(t *testing.T) {
+	for name, test := range map[string]struct{ in, want, fault string }{
+		"one line":            {"secret\n", "secret", ""},
+		"a Windows line":      {"secret\r\n", "secret", ""},
+		"no newline":          {"secret", "secret", ""},
+		"spaces are its own":  {" secret \n", " secret ", ""},
+		"as long as may be":   {strings.Repeat("x", maxPassword) + "\n", strings.Repeat("x", maxPassword), ""},
+		"nothing":             {"", "", "is empty"},
+		"a newline alone":     {"\n", "", "is empty"},
+		"two lines":           {"one\ntwo\n", "", "more than one line"},
+		"too long":            {strings.Repeat("x", maxPassword+1), "", "longer than"},
+		"far too long":        {strings.Repeat("x", 10*maxPassword), "", "longer than"},
+		"a newline in excess": {"secret\n\n", "", "more than one line"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := readPassword(strings.NewReader(test.in))
+			if got != test.want || (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), test.fault) {
+				t.Errorf("got %q, %v; want %q, %q", got, err, test.want, test.fault)
+			}
+		})
+	}
+}
+
+func TestWhatIsStoredCannotSteerTheTerminal(t *testing.T) {
+	var out strings.Builder
+	if err := table(&out, []string{"NAME"}, [][]string{{"a\x1b[31m\u202eb"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "NAME\na\ufffd[31m\ufffdb\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

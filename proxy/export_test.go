@@ -1,0 +1,6 @@
+package proxy
+
+import "net/http/httputil"
+
+// NewBufferPool lends the benchmark the same buffers.
+func NewBufferPool() httputil.BufferPool { return newBufferPool() }
