@@ -24,7 +24,7 @@ var grpcStatus = map[int]int{
 	http.StatusForbidden:                   7,  // PERMISSION_DENIED
 	http.StatusNotFound:                    12, // UNIMPLEMENTED
 	http.StatusMethodNotAllowed:            12,
-	http.StatusRequestTimeout:              1, // CANCELLED
+	http.StatusRequestTimeout:              1, // the call was given up
 	http.StatusRequestEntityTooLarge:       8, // RESOURCE_EXHAUSTED
 	http.StatusRequestHeaderFieldsTooLarge: 8,
 	http.StatusTooManyRequests:             14, // UNAVAILABLE

@@ -75,7 +75,7 @@ func TestFaultyTimeoutsOfRoutes(t *testing.T) {
 }
 
 func faultsOf(err error) (faults []*route.Fault) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a tree is walked
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
 			faults = append(faults, faultsOf(err)...)
 		}
@@ -152,7 +152,8 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 	})
 	first := make(chan int)
 	go func() {
-		answer, err := http.Get("http://" + w.addr + "/public/") //nolint:noctx // a test's
+		request, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+w.addr+"/public/", nil)
+		answer, err := new(http.Transport).RoundTrip(request)
 		if err != nil {
 			first <- 0
 			return

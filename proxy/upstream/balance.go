@@ -68,7 +68,7 @@ func (s *server) share(now int64) uint64 {
 		}
 		return whole
 	default:
-		return whole/10 + uint64(since)*(whole-whole/10)/uint64(ramp) //nolint:gosec // not negative, see above
+		return whole/10 + uint64(since)*(whole-whole/10)/uint64(ramp)
 	}
 }
 
@@ -131,14 +131,14 @@ func (u *Upstream) best(key, tried, turn uint64, need bool) int {
 			}
 		}
 		// In turn: how far i is from whose turn it is.
-		distance := (uint64(i) + count - turn%count) % count //nolint:gosec // an index
+		distance := (uint64(i) + count - turn%count) % count
 		var score, lot uint64
 		switch u.balance {
 		case sticky:
 			// Rendezvous: each server bids for each key, and the highest bid has it.
 			score, lot = ^mix(key^s.hash), mix(key+s.hash)
 		case leastRequests:
-			inFlight := uint64(max(s.inFlight.Load(), 0)) //nolint:gosec // not negative
+			inFlight := uint64(max(s.inFlight.Load(), 0))
 			score, lot = inFlight*count+distance, mix(turn^s.hash)
 		default:
 			score, lot = distance, mix(turn^s.hash)

@@ -48,7 +48,7 @@ func want(t *testing.T, up *upstream.Upstream, method, body, want string) {
 	}
 	request, _ := http.NewRequestWithContext(t.Context(), method, "http://app/", from)
 	answer, err := send(t, up, request)
-	got := ""
+	var got string
 	if err != nil {
 		got = string(upstream.Explain(t.Context(), err))
 	} else {
@@ -148,7 +148,7 @@ func TestAServerThatDiesUnderLoad(t *testing.T) {
 			for i := range each {
 				if worker == 0 && i == each/3 {
 					first.CloseClientConnections()
-					first.Listener.Close() //nolint:errcheck,gosec // it dies
+					_ = first.Listener.Close()
 				}
 				name := fmt.Sprintf("%d/%d", worker, i)
 				request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://app/", io.MultiReader(strings.NewReader(name)))
