@@ -38,8 +38,8 @@ var errNoneHealthy = errors.New("no server is healthy")
 // twice by that. Errors are for Explain.
 func (c *Call) RoundTrip(out *http.Request) (*http.Response, error) {
 	u := c.Line.upstream
-	if u.health.Path != "" {
-		u.asking.Do(u.ask)
+	if u.health.Path != "" && !u.asked.Load() {
+		u.ask()
 	}
 	ctx := out.Context()
 	if err := u.slots.take(ctx, c.Line.bounds.connect); err != nil {

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// ask begins the health checks of every server, unless the upstream is closed.
+// ask begins the health checks of every server, once, unless the upstream is closed.
 func (u *Upstream) ask() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed.Err() != nil {
+	if u.asked.Swap(true) || u.closed.Err() != nil {
 		return
 	}
 	for _, s := range u.servers {

@@ -29,7 +29,7 @@ type Upstream struct {
 	began time.Time
 	turn  atomic.Uint64 // of round_robin, and of what else must not always begin at the first
 
-	asking sync.Once // the first request begins it
+	asked  atomic.Bool // set by the first request, which begins the health checks
 	closed context.Context
 	close  context.CancelFunc
 	askers sync.WaitGroup
