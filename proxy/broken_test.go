@@ -65,10 +65,14 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 		detail string
 		reason string
 	}{
-		{"nothing listens", func(*testing.T) string { return "127.0.0.1:1" },
-			502, "Upstream app refused the connection.", "upstream_refused"},
-		{"its name is unknown", func(*testing.T) string { return "no-such-host.invalid:80" },
-			502, "Upstream app cannot be found.", "upstream_name_unknown"},
+		{
+			"nothing listens", func(*testing.T) string { return "127.0.0.1:1" },
+			502, "Upstream app refused the connection.", "upstream_refused",
+		},
+		{
+			"its name is unknown", func(*testing.T) string { return "no-such-host.invalid:80" },
+			502, "Upstream app cannot be found.", "upstream_name_unknown",
+		},
 		{"it hangs", func(t *testing.T) string {
 			return listen(t, func(conn net.Conn, _ *bufio.Reader) { _, _ = io.Copy(io.Discard, conn) })
 		}, 504, "Upstream app did not answer in time (first_byte timeout).", "upstream_first_byte_timeout"},
@@ -78,10 +82,14 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 				_, _ = io.Copy(io.Discard, conn)
 			})
 		}, 504, "Upstream app did not answer in time (first_byte timeout).", "upstream_first_byte_timeout"},
-		{"it closes the connection", func(t *testing.T) string { return answering(t, "") },
-			502, "Upstream app closed the connection before it answered.", "upstream_closed"},
-		{"it dies in the middle of the head", func(t *testing.T) string { return answering(t, "HTTP/1.1 200 OK\r\nServer: x\r\n") },
-			502, "Upstream app closed the connection before it answered.", "upstream_closed"},
+		{
+			"it closes the connection", func(t *testing.T) string { return answering(t, "") },
+			502, "Upstream app closed the connection before it answered.", "upstream_closed",
+		},
+		{
+			"it dies in the middle of the head", func(t *testing.T) string { return answering(t, "HTTP/1.1 200 OK\r\nServer: x\r\n") },
+			502, "Upstream app closed the connection before it answered.", "upstream_closed",
+		},
 		{"it resets in the middle of the head", func(t *testing.T) string {
 			return listen(t, func(conn net.Conn, from *bufio.Reader) {
 				_, _ = http.ReadRequest(from)
@@ -90,8 +98,10 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 				_ = conn.(*net.TCPConn).SetLinger(0)
 			})
 		}, 502, "Upstream app closed the connection before it answered.", "upstream_closed"},
-		{"it is no HTTP server", func(t *testing.T) string { return answering(t, "SSH-2.0-OpenSSH\r\n\r\n") },
-			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed"},
+		{
+			"it is no HTTP server", func(t *testing.T) string { return answering(t, "SSH-2.0-OpenSSH\r\n\r\n") },
+			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
+		},
 		{"its headers never end", func(t *testing.T) string {
 			return answering(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n")
 		}, 502, "Upstream app sent an answer with too large headers.", "upstream_head_too_large"},

@@ -41,7 +41,7 @@ func (l *locals) options(upstreams []string) route.Options {
 
 // match finds the endpoint for a path. Everything below the top of their tree is
 // reserved: what has no handler there is 404 and never an upstream's, so that a
-// misspelt token request does not hand a password to a backend.
+// mistyped token request does not hand a password to a backend.
 //
 // An endpoint is met by its own spelling only. A path that became one when dot
 // segments or slashes were resolved is 404: no client of ours writes it.

@@ -2,10 +2,13 @@ package users_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,6 +117,9 @@ func TestDumpsThatAreRefused(t *testing.T) {
 		{"two users of one name in NFKC", dumpOf(userRecord(1, "ﬁfi"), userRecord(2, "fifi")), []string{`users 1 and 2 have one name, "fifi"`}},
 		{"all faults at once", dumpOf(userRecord(1, "ada", "email=5"), userRecord(2, "bob", "email=5")), []string{"2 problems", "record 1", "record 2"}},
 		{"a revocation of nothing", dumpOf(ada, revocation(9)), []string{"token 9"}},
+		{"a revocation of a text", dumpOf(ada, strings.Replace(revocation(9), ": 9", `: "x"`, 1)), []string{"blacklistedtoken 1", "token_id is a text"}},
+		{"a token of an object", dumpOf(ada, strings.Replace(outstanding(9, "a", "null"), `"user": 1`, `"user": {}`, 1)), []string{"user is an object"}},
+		{"a group by an empty name", dumpOf(userRecord(1, "ada", `groups=[[""]]`)), []string{"group is empty"}},
 		{"a token without an end", dumpOf(ada, outstanding(9, "a", "null")), []string{"never expires"}},
 		{"a token without an id", dumpOf(ada, outstanding(9, "", `"2099-01-01T00:00:00Z"`)), []string{"jti is empty"}},
 		{"two tokens of one jti", dumpOf(ada, outstanding(9, "a", `"2099-01-01T00:00:00Z"`), outstanding(10, "a", `"2099-01-01T00:00:00Z"`)), []string{`one jti, "a"`}},
@@ -213,6 +219,52 @@ func TestTimesOfASiteWithoutZones(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), `"date_joined":"2024-07-01T12:00:00"`) {
 		t.Errorf("written: %s", &out)
+	}
+}
+
+// fullDisk takes some bytes and no more.
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if d.room -= len(p); d.room < 0 {
+		return 0, errors.New("no room")
+	}
+	return len(p), nil
+}
+
+func TestFixtureOnAFullDisk(t *testing.T) {
+	all := make([]users.User, 100)
+	for i := range all {
+		all[i] = users.User{ID: int64(i + 1), Username: strings.Repeat("a", 100)}
+	}
+	for _, room := range []int{0, 5000, 20_000} {
+		if err := users.WriteDjango(&fullDisk{room}, all, users.DjangoExport{}); err == nil {
+			t.Errorf("with room for %d bytes there is no error", room)
+		}
+	}
+	var out bytes.Buffer
+	if err := users.WriteDjango(&out, nil, users.DjangoExport{}); err != nil || out.String() != "[]\n" {
+		t.Errorf("nobody: %q, %v", &out, err)
+	}
+}
+
+func TestReadersThatFailOrAreStopped(t *testing.T) {
+	broken := io.MultiReader(strings.NewReader("["), iotest.ErrReader(io.ErrClosedPipe))
+	for name, in := range map[string]io.Reader{"at once": iotest.ErrReader(io.ErrClosedPipe), "later": broken} {
+		if _, err := users.ReadDjangoDump(t.Context(), in, users.DjangoReading{}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	rows := 0
+	many := "[" + strings.Repeat(`{"model": "a.b", "pk": 1, "fields": {}},`, 5000)
+	_, err := users.ReadDjangoDump(ctx, strings.NewReader(many), users.DjangoReading{Progress: func(n int) {
+		if rows = n; n >= 1000 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || rows != 1000 {
+		t.Errorf("stopped after %d rows: %v", rows, err)
 	}
 }
 

@@ -189,7 +189,8 @@ func (m *djangoImport) run(ctx context.Context, tx *sql.Tx) (err error) {
 		{&m.join, `INSERT INTO user_groups (user_id, name) VALUES ($1, $2)`},
 		{&m.leave, `DELETE FROM user_groups WHERE user_id = $1 AND name = $2`},
 	} {
-		if *p.statement, err = tx.PrepareContext(ctx, p.text); err != nil {
+		*p.statement, err = tx.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // closed just below
+		if err != nil {
 			return err
 		}
 		defer func() { _ = (*p.statement).Close() }()

@@ -165,7 +165,9 @@ func TestWhatWasRevokedStaysRevoked(t *testing.T) {
 	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
 	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
 	end := func(d time.Duration) string { return fmt.Sprintf("%q", now.Add(d).Format(time.RFC3339)) }
-	revoked := func(token int) string { return strings.Replace(revocation(token), `"pk": 1`, fmt.Sprintf(`"pk": %d`, token), 1) }
+	revoked := func(token int) string {
+		return strings.Replace(revocation(token), `"pk": 1`, fmt.Sprintf(`"pk": %d`, token), 1)
+	}
 	// Revoked here, known to Django as good: stays revoked.
 	if err := s.RevokeToken(t.Context(), users.Token{ID: "here", Expires: now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
@@ -286,6 +288,28 @@ func TestDatabasesThatAreRefused(t *testing.T) {
 		if _, err := users.ReadDjangoSQLite(t.Context(), path, users.DjangoReading{}); !strings.Contains(problems(err), want) {
 			t.Errorf("got %q, want it to say %q", problems(err), want)
 		}
+	}
+}
+
+func TestDamagedDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sqlite3")
+	execute(t, path, `CREATE TABLE auth_user (id INTEGER PRIMARY KEY, username TEXT, password TEXT);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+		INSERT INTO auth_user SELECT i, 'user' || i, '!' FROM n`)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 4096 + 100; i < len(content); i++ {
+		content[i] ^= 0xff
+	}
+	write(t, path, string(content))
+	none := map[string]string{}
+	for _, name := range []string{"email", "first_name", "last_name", "is_active", "is_staff", "is_superuser", "date_joined", "last_login", "groups"} {
+		none[name] = ""
+	}
+	if _, err := users.ReadDjangoSQLite(t.Context(), path, users.DjangoReading{Columns: none}); !strings.Contains(problems(err), "is damaged") {
+		t.Errorf("got %s", problems(err))
 	}
 }
 

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -49,6 +50,9 @@ func (d *djangoDump) blacklistedRecord(at string, _ djangoRecord, fields map[str
 	return nil
 }
 
+// maxJTI is Django's 255 characters, in bytes.
+const maxJTI = 255 * utf8.UTFMax
+
 // outstanding takes a row of token_blacklist_outstandingtoken. The token itself
 // is forgotten here.
 func (r *djangoReader) outstanding(at string, values map[string]any, user djangoRef) {
@@ -59,7 +63,7 @@ func (r *djangoReader) outstanding(at string, values map[string]any, user django
 		user:  user,
 	}
 	if len(row.faults) == 0 {
-		if token.ID == "" || len(token.ID) > 255*4 {
+		if token.ID == "" || len(token.ID) > maxJTI {
 			row.faults = append(row.faults, "the jti is empty or too long")
 		}
 		if token.Expires.IsZero() {
@@ -69,12 +73,11 @@ func (r *djangoReader) outstanding(at string, values map[string]any, user django
 			row.faults = append(row.faults, "a token of that number was there before")
 		}
 	}
-	for _, fault := range row.faults {
-		r.problem("%s: %s", at, fault)
+	if len(row.faults) > 0 {
+		r.problem("%s: %s", at, strings.Join(row.faults, "; "))
+		return
 	}
-	if len(row.faults) == 0 {
-		r.tokens[id] = token
-	}
+	r.tokens[id] = token
 }
 
 // blacklisted takes a row of token_blacklist_blacklistedtoken. Its token may come
@@ -83,18 +86,10 @@ func (r *djangoReader) blacklisted(at string, values map[string]any) {
 	row := djangoRow{values: values, how: DjangoReading{Zone: r.how.Zone}}
 	revocation := djangoRevocation{at: at, token: row.number("token_id"), when: row.moment("blacklisted_at")}
 	if len(row.faults) > 0 {
-		r.problem("%s: %s", at, oneLine(errors.Join(asErrors(row.faults)...)))
+		r.problem("%s: %s", at, strings.Join(row.faults, "; "))
 		return
 	}
 	r.revocations = append(r.revocations, revocation)
-}
-
-func asErrors(texts []string) []error {
-	errs := make([]error, len(texts))
-	for i, text := range texts {
-		errs[i] = errors.New(text)
-	}
-	return errs
 }
 
 // finishTokens ties tokens, users and revocations together.

@@ -121,7 +121,7 @@ func TestWhatAnUpstreamsSilenceMeans(t *testing.T) {
 		}, upstream.TLSFailed},
 		{"TLS of a past age", func(t *testing.T) string {
 			server := httptest.NewUnstartedServer(http.NotFoundHandler())
-			server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // what is refused
+			server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 			server.StartTLS()
 			t.Cleanup(server.Close)
 			return server.URL
