@@ -42,17 +42,16 @@ func BenchmarkGatewayHTTP(b *testing.B) {
 
 func BenchmarkBareReverseProxy(b *testing.B) {
 	backend := benchBackend(b)
-	up, err := upstream.New("app", upstream.Config{URL: "http://" + backend})
-	if err != nil {
-		b.Fatal(err)
-	}
 	bare := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: backend})
 			r.SetXForwarded()
 			r.Out.Host = r.In.Host
 		},
-		Transport:  up.Transport(),
+		Transport: &http.Transport{ // as that of an upstream
+			MaxIdleConnsPerHost: 512, IdleConnTimeout: upstream.DefaultKeepAlive,
+			ResponseHeaderTimeout: upstream.DefaultFirstByte, DisableCompression: true,
+		},
 		BufferPool: proxy.NewBufferPool(),
 	}
 	addr := serve(b, bare, proxy.DefaultConfig())

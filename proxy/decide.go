@@ -21,8 +21,9 @@ type Decision struct {
 	Identity  http.Header       // what the upstream is told about the principal
 
 	upstream *upstream.Upstream
-	target   route.Path   // Path with the route's prefix taken off
-	local    http.Handler // an endpoint of gatehouse itself, in place of an upstream
+	line     *upstream.Line // to upstream, with the timeouts of what was matched
+	target   route.Path     // Path with the route's prefix taken off
+	local    http.Handler   // an endpoint of gatehouse itself, in place of an upstream
 }
 
 // decide says what becomes of a request. It writes nothing and sends nothing, and

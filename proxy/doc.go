@@ -13,8 +13,10 @@
 //	authorize.go  the credential, and the route's policy on its owner
 //	rewrite.go    the request that the upstream receives
 //	body.go       how long a body is waited for, and how large it may be
+//	lines.go      the upstreams, with the timeouts of each route and rule
 //	forward.go    sending it, and what comes back
 //	refuse.go     the one table of refusals and what a client reads about them
+//	grpc.go       the same for clients that speak gRPC
 //	access.go     the line in the access log
 //
 // A Decision is complete before anything is sent, and it does not travel in a

@@ -17,6 +17,7 @@ type exchange struct {
 	in       *http.Request
 	body     *body    // of in; nil: none
 	failure  *Refusal // what the client was told instead of the upstream's answer
+	call     upstream.Call
 	proxy    httputil.ReverseProxy
 }
 
@@ -26,9 +27,12 @@ type exchange struct {
 // client must be able to tell half an answer from a whole one.
 func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 	x := &exchange{gateway: g, decision: d, in: in, body: w.body}
+	x.call.Line = d.line
+	x.call.Key = d.stickyKey()
+	defer x.call.Close() // after a tunnel and a panic too
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
-		Transport:      d.upstream.Transport(),
+		Transport:      &x.call,
 		FlushInterval:  flushInterval,
 		BufferPool:     g.buffers,
 		ErrorLog:       g.errorLog,
@@ -37,6 +41,15 @@ func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 	}
 	x.proxy.ServeHTTP(w, in)
 	return x.failure
+}
+
+// stickyKey is what a sticky upstream goes by.
+func (d *Decision) stickyKey() uint64 {
+	var user string
+	if d.Principal != nil {
+		user = d.Principal.UserID
+	}
+	return upstream.Key(user, d.Client.Addr)
 }
 
 // flushInterval bounds how late the parts of an answer of known length arrive.

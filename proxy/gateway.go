@@ -27,6 +27,7 @@ type Gateway struct {
 	maxBody      int64 // 0: no bound
 	pause        time.Duration
 	upstreams    map[string]*upstream.Upstream
+	lines        lines
 	identity     *identity.Headers
 	forwardToken bool
 	buffers      *bufferPool
@@ -70,7 +71,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 
 	names := slices.Sorted(maps.Keys(cfg.Upstreams))
 	for _, name := range names {
-		up, err := upstream.New(name, cfg.Upstreams[name])
+		up, err := upstream.New(name, cfg.Upstreams[name], upstream.Parts{Logger: g.logger})
 		faults = append(faults, err)
 		g.upstreams[strings.ToLower(name)] = up
 	}
@@ -88,6 +89,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	g.lines = newLines(g.table, g.upstreams)
 	return g, nil
 }
 
@@ -128,12 +130,17 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", slog.String("reason", refusal.Reason),
 			slog.Any("error", refusal.Cause), slog.String("request_id", d.RequestID))
 	}
+	if isGRPC(in) {
+		answerGRPC(w, refusal)
+		return
+	}
 	refusal.Answer.Write(w, in)
 }
 
-// Close closes connections that no request is using. Requests in flight finish.
+// Close ends health checks and closes connections that no request is using.
+// Requests in flight finish.
 func (g *Gateway) Close() {
 	for _, up := range g.upstreams {
-		up.CloseIdle()
+		up.Close()
 	}
 }

@@ -120,6 +120,8 @@ var failures = map[upstream.Failure]string{
 	upstream.Malformed:        "Upstream %s sent an answer that is not valid HTTP.",
 	upstream.HeadTooLarge:     "Upstream %s sent an answer with too large headers.",
 	upstream.Switched:         "Upstream %s switched the protocol unasked.",
+	upstream.NoneHealthy:      "Upstream %s is not available.",
+	upstream.Full:             "Upstream %s has too many requests at once.",
 	upstream.Broken:           "Upstream %s could not be asked.",
 }
 
@@ -129,10 +131,16 @@ func refuseFailed(name string, failure upstream.Failure, err error) *Refusal {
 		return &Refusal{Reason: "client_gone", Answer: drf.Answer{Status: statusClientGone}, Cause: err}
 	}
 	status := http.StatusBadGateway
-	if failure.Timeout() {
+	switch {
+	case failure.Timeout():
 		status = http.StatusGatewayTimeout
+	case failure.Unavailable():
+		status = http.StatusServiceUnavailable
 	}
 	r := refusal(status, "upstream_"+string(failure), fmt.Sprintf(failures[failure], name))
+	if failure.Unavailable() {
+		r = r.with(http.Header{"Retry-After": {"5"}})
+	}
 	r.Cause = err
 	return r
 }

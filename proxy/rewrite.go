@@ -15,10 +15,11 @@ import (
 // told about the user. All is decided here and never looked at again.
 func (g *Gateway) aim(d *Decision) *Refusal {
 	matched := d.Match.Route
-	d.upstream = g.upstreams[matched.To]
-	if d.upstream == nil {
+	d.line = g.lines.find(d.Match)
+	if d.line == nil {
 		return refuseNoRoute // New has checked that it exists
 	}
+	d.upstream = d.line.Upstream()
 	if d.Principal != nil {
 		d.Identity = make(http.Header)
 		if err := g.identity.Set(d.Identity, person(d.Principal)); err != nil {
@@ -40,9 +41,8 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 // its hop-by-hop headers already; what is set here stays, whatever the client
 // wrote into Connection.
 func (g *Gateway) rewrite(d *Decision, out *http.Request) {
-	target := d.upstream.Target()
 	out.URL = &url.URL{
-		Scheme: target.Scheme, Host: target.Host,
+		// Scheme and Host are those of the server that the upstream chooses.
 		Path: d.target.Decoded, RawPath: d.target.Escaped,
 		// Opaque is what goes on the wire: the matched bytes. From Path and RawPath
 		// net/url might choose another spelling.

@@ -1,6 +1,9 @@
 package route
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Config is one entry of `routes`: a site, with the rules that are its exceptions.
 // Order never matters, neither of routes nor of rules: the most specific one speaks.
@@ -27,6 +30,9 @@ type Config struct {
 	// "/old", the request /old/x reaches the upstream as /x. It must be the path of
 	// the route or a parent of it. Default: nothing.
 	StripPrefix string `mapstructure:"strip_prefix"`
+	// Timeouts bound what a request may wait for; what they do not say holds as the
+	// upstream says.
+	Timeouts Timeouts `mapstructure:"timeouts"`
 	// Rules are the exceptions. Default: none.
 	Rules []RuleConfig `mapstructure:"rules"`
 }
@@ -41,6 +47,20 @@ type RuleConfig struct {
 	Methods []string `mapstructure:"methods"`
 	// Auth is who may pass, as on a route. Default: the route's.
 	Auth Auth `mapstructure:"auth"`
+	// Timeouts bound what a request may wait for; what they do not say holds as the
+	// route says.
+	Timeouts Timeouts `mapstructure:"timeouts"`
+}
+
+// Timeouts bound what a request may wait for at its upstream, which says what each
+// means. nil is inherited, 0 is no bound.
+type Timeouts struct {
+	// Connect is for name lookup, TCP and TLS together.
+	Connect *time.Duration `mapstructure:"connect"`
+	// FirstByte is from the request sent to the head of the answer.
+	FirstByte *time.Duration `mapstructure:"first_byte"`
+	// Idle is how long the body of the answer may pause.
+	Idle *time.Duration `mapstructure:"idle"`
 }
 
 // Auth is who may pass, as written: a word (public, optional, required, deny) or

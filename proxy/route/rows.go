@@ -18,8 +18,9 @@ type Row struct {
 	RouteIndex  int
 	RuleIndex   int // -1: the route itself
 
-	host hostPattern
-	path pattern
+	host  hostPattern
+	path  pattern
+	match Match
 }
 
 // Rows is the table in the order in which a request is held against it: the first
@@ -29,7 +30,7 @@ func (t *Table) Rows() []Row { return slices.Clone(t.rows) }
 func newRow(h hostPattern, p pattern, m Match) Row {
 	row := Row{
 		Host: h.String(), Path: p.String(), To: m.Route.To, StripPrefix: m.Route.StripPrefix,
-		Policy: m.Policy(), Route: m.Route.Name, RouteIndex: m.Route.Index, RuleIndex: -1, host: h, path: p,
+		Policy: m.Policy(), Route: m.Route.Name, RouteIndex: m.Route.Index, RuleIndex: -1, host: h, path: p, match: m,
 	}
 	if m.Rule != nil {
 		row.Methods, row.RuleIndex = m.Rule.Methods, m.Rule.Index

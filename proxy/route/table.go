@@ -16,6 +16,7 @@ type Route struct {
 	To          string   // name of the upstream, in lower case
 	StripPrefix string   // for Path.Strip; "" is nothing to strip
 	Policy      Policy
+	Timeouts    Timeouts
 	Rules       []*Rule
 }
 
@@ -29,6 +30,8 @@ type Rule struct {
 	Path    string   // as it would be written
 	Methods []string // in capitals; none is all
 	Policy  Policy
+	// Timeouts are the route's where the rule says none.
+	Timeouts Timeouts
 }
 
 // Field is the key path of the rule in the file.
@@ -157,6 +160,7 @@ func (b *builder) route(i int, cfg *Config) {
 		b.faults.add(at+".to", fmt.Sprintf("no upstream is called %q", cfg.To), didYouMean(cfg.To, b.upstreams))
 	}
 	r.Policy = cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults)
+	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
 	if cfg.StripPrefix != "" {
 		prefix, problem, fix := parsePrefix(cfg.StripPrefix)
 		switch {
@@ -180,6 +184,7 @@ func (b *builder) rule(r *Route, j int, cfg *RuleConfig, hosts []hostPattern, wh
 	at := rule.Field()
 	r.Rules = append(r.Rules, rule)
 	rule.Policy = cfg.Auth.compile(at+".auth", r.Policy, &b.faults)
+	rule.Timeouts = cfg.Timeouts.compile(at, r.Timeouts, &b.faults)
 
 	p, ok := whole, true
 	switch {

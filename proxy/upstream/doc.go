@@ -1,11 +1,24 @@
-// Package upstream knows where requests go: one tuned http.Transport for each
-// upstream that the configuration names, and what a failure of it means.
+// Package upstream knows where requests go: the servers of each upstream that the
+// configuration names, which of them gets a request, and what a failure means.
 //
-// In order: New checks the URL and makes the transport; the proxy sends through
-// Transport; whatever comes back as an error is put into words by Explain, which
-// says what happened (refused, which timeout, cut off) and never an address.
+// In order: New checks the configuration; Line is the way to the upstream with the
+// timeouts of a route; a Call sends one request: it takes a slot (slots.go), picks
+// a server (balance.go), sends through the server's transport (transport.go), asks
+// another server if nothing can happen twice by that (call.go, body.go), and bounds
+// the pauses of the answer's body (idle.go). Health checks run beside it (health.go).
+// What comes back as an error is put into words by Explain (failure.go), which says
+// what happened (refused, which timeout, cut off) and never an address.
 //
 // What must not be in here: routes, users, the form of an answer to the client.
+//
+// # Servers that break
+//
+// Two things take a server out. Its health checks, if there are any, are believed:
+// when they call every server down, requests are refused. Requests that break on it,
+// three in a row, are a weaker sign, for which a server is left out for five seconds
+// and, if it goes on, up to a minute; when no other server is left, it is asked all
+// the same. A server that returns gets a tenth of its part and after ten seconds all
+// of it. The only server of an upstream is never left out for what requests say.
 //
 // # Connections that the backend closes
 //
@@ -13,7 +26,8 @@
 // becoming a 502: connections idle for longer than keep_alive are closed from
 // our side first; net/http notices most closings before it reuses a connection;
 // and what still goes wrong between the two is sent again by net/http on a new
-// connection, once for every dead one, if the request has no body and its method
-// is GET, HEAD, OPTIONS or TRACE (or it carries an Idempotency-Key). A request
-// with a body, or a POST, is never sent twice: the backend may have acted on it.
+// connection, once for every dead one: any request of which nothing was written,
+// and those without a body and with the method GET, HEAD, OPTIONS or TRACE (or with
+// an Idempotency-Key). Another request of which something was written is never sent
+// twice: the backend may have acted on it.
 package upstream

@@ -29,24 +29,34 @@ const (
 	Malformed        Failure = "malformed"          // what came back is not HTTP
 	HeadTooLarge     Failure = "head_too_large"     // above the bound for the head of an answer
 	Switched         Failure = "switched_protocol"  // a 101 that nobody asked for
+	NoneHealthy      Failure = "none_healthy"       // every server is down by its health checks
+	Full             Failure = "full"               // max_connections is reached, and nobody left in time
 	Broken           Failure = "broken"             // anything else
 )
 
-// Timeout reports whether f is one of the timeouts: 504 for a client, where the
-// rest is 502.
+// Timeout reports whether f is one of the timeouts: 504 for a client.
 func (f Failure) Timeout() bool { return f == ConnectTimeout || f == FirstByteTimeout }
+
+// Unavailable reports whether no server was asked: 503 for a client. What is neither
+// this nor a timeout is 502.
+func (f Failure) Unavailable() bool { return f == NoneHealthy || f == Full }
 
 // ErrSwitched is for the sender to report a 101 that nobody asked for.
 var ErrSwitched = errors.New("upstream switched protocol unasked")
 
-// Explain finds the failure behind an error of Transport's RoundTrip. ctx is the
+// Explain finds the failure behind an error of a Call's RoundTrip. ctx is the
 // request's: when it is done the client is gone, whatever else broke because of that.
 func Explain(ctx context.Context, err error) Failure {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return ClientGone
 	}
-	if errors.Is(err, ErrSwitched) {
+	switch {
+	case errors.Is(err, ErrSwitched):
 		return Switched
+	case errors.Is(err, errNoneHealthy):
+		return NoneHealthy
+	case errors.Is(err, errFull):
+		return Full
 	}
 	if f, ok := explainConnecting(err); ok {
 		return f
@@ -83,7 +93,7 @@ func explainConnecting(err error) (Failure, bool) {
 	switch {
 	case dialing && isTimeout(err), strings.Contains(err.Error(), "TLS handshake timeout"):
 		return ConnectTimeout, true
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED), dialing && errors.Is(err, syscall.ENOENT): // no socket file
 		return Refused, true
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return Unreachable, true

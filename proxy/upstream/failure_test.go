@@ -22,16 +22,16 @@ func short() *time.Duration {
 // ask sends one GET and returns its failure.
 func ask(t *testing.T, ctx context.Context, cfg upstream.Config) upstream.Failure {
 	t.Helper()
-	up, err := upstream.New("app", cfg)
+	up, err := upstream.New("app", cfg, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(up.CloseIdle)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, up.Target().String()+"/", nil)
+	t.Cleanup(up.Close)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://app/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := up.Transport().RoundTrip(request)
+	answer, err := send(t, up, request)
 	if err == nil {
 		_ = answer.Body.Close()
 		t.Fatalf("answered %d, want a failure", answer.StatusCode)
@@ -128,9 +128,9 @@ func TestWhatAnUpstreamsSilenceMeans(t *testing.T) {
 		}, upstream.TLSFailed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg := upstream.Config{URL: tc.url(t)}
 			wantTimeout := tc.want == upstream.FirstByteTimeout || tc.want == upstream.ConnectTimeout
-			if wantTimeout {
+			cfg := upstream.Config{URL: tc.url(t)}
+			if wantTimeout { // elsewhere a slow machine would run into it
 				cfg.Timeouts = upstream.Timeouts{Connect: short(), FirstByte: short()}
 			}
 			got := ask(t, t.Context(), cfg)
@@ -162,12 +162,12 @@ func TestNoBoundMeansNoBound(t *testing.T) {
 	t.Cleanup(server.Close)
 	up, err := upstream.New("app", upstream.Config{
 		URL: server.URL, Timeouts: upstream.Timeouts{Connect: &none, FirstByte: &none}, KeepAlive: &none,
-	})
+	}, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-	answer, err := up.Transport().RoundTrip(request)
+	answer, err := send(t, up, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,11 +180,14 @@ func TestNoBoundMeansNoBound(t *testing.T) {
 func TestTheEnvironmentDoesNotChooseWhereRequestsGo(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	up, err := upstream.New("app", upstream.Config{URL: "http://app.example.com"})
+	up, err := upstream.New("app", upstream.Config{URL: "http://no-such-host.invalid"}, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if up.Transport().(*http.Transport).Proxy != nil {
-		t.Error("the transport asks the environment for a proxy")
+	// The proxy would refuse the connection; without it the name is asked for.
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app/", nil)
+	_, err = send(t, up, request)
+	if got := upstream.Explain(t.Context(), err); got != upstream.NameUnknown {
+		t.Errorf("%v is explained as %s: the transport asks the environment for a proxy", err, got)
 	}
 }

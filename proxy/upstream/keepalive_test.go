@@ -32,13 +32,13 @@ func forgetful(t *testing.T, seen *atomic.Int32) string {
 
 func TestAStaleConnectionIsNoFailure(t *testing.T) {
 	var seen atomic.Int32
-	up, err := upstream.New("app", upstream.Config{URL: "http://" + forgetful(t, &seen)})
+	up, err := upstream.New("app", upstream.Config{URL: "http://" + forgetful(t, &seen)}, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, up.Target().String()+"/", nil)
-		answer, err := up.Transport().RoundTrip(request)
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app/", nil)
+		answer, err := send(t, up, request)
 		if err != nil {
 			t.Fatalf("request %d: %v", i, err)
 		}
@@ -52,7 +52,7 @@ func TestAStaleConnectionIsNoFailure(t *testing.T) {
 
 func TestAPostIsNeverSentTwice(t *testing.T) {
 	var seen atomic.Int32
-	up, err := upstream.New("app", upstream.Config{URL: "http://" + forgetful(t, &seen)})
+	up, err := upstream.New("app", upstream.Config{URL: "http://" + forgetful(t, &seen)}, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +60,8 @@ func TestAPostIsNeverSentTwice(t *testing.T) {
 	for range 20 {
 		// Not a strings.Reader: of that net/http knows how to read it twice.
 		body := io.MultiReader(strings.NewReader("pay 10"))
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, up.Target().String()+"/", body)
-		answer, err := up.Transport().RoundTrip(request)
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://app/", body)
+		answer, err := send(t, up, request)
 		if err != nil {
 			failed++
 			if got := upstream.Explain(t.Context(), err); got != upstream.Closed {
@@ -90,14 +90,14 @@ func TestIdleConnectionsAreClosedBeforeTheBackendClosesThem(t *testing.T) {
 		}
 	})
 	keepAlive := 50 * time.Millisecond
-	up, err := upstream.New("app", upstream.Config{URL: "http://" + address, KeepAlive: &keepAlive})
+	up, err := upstream.New("app", upstream.Config{URL: "http://" + address, KeepAlive: &keepAlive}, upstream.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, pause := range []time.Duration{0, 0, 6 * keepAlive} {
 		time.Sleep(pause)
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, up.Target().String()+"/", nil)
-		answer, err := up.Transport().RoundTrip(request)
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app/", nil)
+		answer, err := send(t, up, request)
 		if err != nil {
 			t.Fatalf("request %d: %v", i, err)
 		}

@@ -1,67 +1,125 @@
 package upstream
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strconv"
+	"log/slog"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Upstream is a backend that requests can be sent to. It is immutable and safe for
-// concurrent use.
+// Upstream is one backend or several that answer alike. Its settings never change;
+// it is safe for concurrent use.
 type Upstream struct {
-	name      string
-	target    *url.URL
-	transport *http.Transport
+	name       string
+	balance    balance
+	idempotent bool // retry: idempotent
+	servers    []*server
+	timeouts   bounds
+	lines      []*Line
+	slots      *slots // nil: no bound
+	health     Health // Path "" asks nothing
+	logger     *slog.Logger
+
+	began time.Time
+	turn  atomic.Uint64 // of round_robin, and of what else must not always begin at the first
+
+	asked  atomic.Bool // set by the first request, which begins the health checks
+	closed context.Context
+	close  context.CancelFunc
+	askers sync.WaitGroup
+	mu     sync.Mutex // askers are not begun once closed
 }
 
-// New checks cfg and returns the upstream of that name. The error joins every
-// Fault found. Nothing is connected to before the first request.
-func New(name string, cfg Config) (*Upstream, error) {
-	at := "upstreams." + name
-	target, err := parseURL(at+".url", cfg.URL)
-	faults := []error{err}
+// Parts are what an Upstream works with.
+type Parts struct {
+	Logger *slog.Logger // for servers that go and come; nil discards
+}
 
-	duration := func(key string, value *time.Duration, otherwise time.Duration) time.Duration {
-		if value == nil {
-			return otherwise
-		}
-		if *value < 0 {
-			faults = append(faults, &Fault{
-				At:      at + "." + key,
-				Problem: fmt.Sprintf("%v is negative", *value),
-				Fix:     "write a time such as " + otherwise.String() + ", or 0s for none",
-			})
-		}
-		return *value
+// maxServers is what the set of servers that a request has tried can hold.
+const maxServers = 64
+
+// New checks cfg and returns the upstream of that name. The error joins every
+// Fault found. Nothing is connected to before the first request; Close ends what
+// that one begins.
+func New(name string, cfg Config, parts Parts) (*Upstream, error) {
+	c := compiler{at: "upstreams." + name}
+	u := &Upstream{
+		name:       name,
+		balance:    balance(c.word("balance", cfg.Balance, string(roundRobin), string(leastRequests), string(sticky))),
+		idempotent: c.word("retry", cfg.Retry, "unsent", "idempotent") == "idempotent",
+		logger:     cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
+		began:      time.Now(),
 	}
-	limits := limits{
-		connect:   duration("timeouts.connect", cfg.Timeouts.Connect, DefaultConnect),
-		firstByte: duration("timeouts.first_byte", cfg.Timeouts.FirstByte, DefaultFirstByte),
-		keepAlive: duration("keep_alive", cfg.KeepAlive, DefaultKeepAlive),
+	endpoints := c.endpoints(cfg)
+	u.timeouts = bounds{
+		connect:   c.duration("timeouts.connect", cfg.Timeouts.Connect, DefaultConnect),
+		firstByte: c.duration("timeouts.first_byte", cfg.Timeouts.FirstByte, DefaultFirstByte),
+		idle:      c.duration("timeouts.idle", cfg.Timeouts.Idle, 0),
 	}
-	if err := errors.Join(faults...); err != nil {
+	keepAlive := c.duration("keep_alive", cfg.KeepAlive, DefaultKeepAlive)
+	u.health = c.health(cfg.Health)
+	u.slots = c.slots(cfg.MaxConnections, cfg.MaxPending)
+	secured := c.tls(cfg.TLS, endpoints)
+	if err := errors.Join(c.faults...); err != nil {
 		return nil, err
 	}
-	return &Upstream{name: name, target: target, transport: newTransport(target.Scheme, limits)}, nil
+	for _, e := range endpoints {
+		u.servers = append(u.servers, &server{endpoint: e, keepAlive: keepAlive, tls: secured, hash: hashText(e.url)})
+	}
+	u.closed, u.close = context.WithCancel(context.Background())
+	u.Line(Timeouts{})
+	return u, nil
 }
 
 // Name is the upstream's key in the configuration.
 func (u *Upstream) Name() string { return u.name }
 
-// Target is the scheme and host that requests go to; its path is empty. It must
-// not be changed.
-func (u *Upstream) Target() *url.URL { return u.target }
+// Line is a way to the upstream with these timeouts; where they are nil, with the
+// upstream's own. It is for the time of configuration: lines are kept, each with
+// connections of its own, and making one is not safe beside requests.
+func (u *Upstream) Line(t Timeouts) *Line {
+	b := u.timeouts
+	for _, o := range []struct {
+		here *time.Duration
+		said *time.Duration
+	}{{&b.connect, t.Connect}, {&b.firstByte, t.FirstByte}, {&b.idle, t.Idle}} {
+		if o.said != nil {
+			*o.here = *o.said
+		}
+	}
+	if i := slices.IndexFunc(u.lines, func(l *Line) bool { return l.bounds == b }); i >= 0 {
+		return u.lines[i]
+	}
+	line := &Line{upstream: u, bounds: b}
+	for _, s := range u.servers {
+		line.transports = append(line.transports, newTransport(s, b))
+	}
+	u.lines = append(u.lines, line)
+	return line
+}
 
-// Transport sends requests to the upstream.
-func (u *Upstream) Transport() http.RoundTripper { return u.transport }
+// Close ends the health checks and closes the connections that no request is
+// using. Requests in flight finish.
+func (u *Upstream) Close() {
+	u.mu.Lock()
+	u.close()
+	u.mu.Unlock()
+	u.askers.Wait()
+	for _, line := range u.lines {
+		for _, t := range line.transports {
+			t.CloseIdleConnections()
+		}
+	}
+}
 
-// CloseIdle closes the connections that no request is using.
-func (u *Upstream) CloseIdle() { u.transport.CloseIdleConnections() }
+// clock is the time since New in nanoseconds, never 0.
+func (u *Upstream) clock() int64 { return int64(time.Since(u.began)) + 1 }
 
 // Fault is something wrong in the configuration, at a key of the file.
 type Fault struct {
@@ -76,80 +134,84 @@ func (f *Fault) Error() string { return f.Problem + "; " + f.Fix }
 // Field is the path of the key at fault in the file.
 func (f *Fault) Field() string { return f.At }
 
-// parseURL reads `url`. It is strict because each thing that it could tolerate
-// would be a guess at what the operator means: a path, above all, would make the
-// forwarded path differ from the matched one.
-func parseURL(at, raw string) (*url.URL, error) {
-	fault := func(fix, problem string, args ...any) error {
-		return &Fault{At: at, Problem: fmt.Sprintf(problem, args...), Fix: fix}
+// compiler collects the faults of New.
+type compiler struct {
+	at     string
+	faults []error
+}
+
+func (c *compiler) fault(key, fix, problem string, args ...any) {
+	c.faults = append(c.faults, &Fault{At: c.at + "." + key, Problem: fmt.Sprintf(problem, args...), Fix: fix})
+}
+
+// word is one of words, the first where nothing is said.
+func (c *compiler) word(key, said string, words ...string) string {
+	if said == "" {
+		return words[0]
 	}
-	const form = "write it as http://host:port"
-	if raw == "" {
-		return nil, fault("write where it listens, for example http://127.0.0.1:8000", "the upstream has no url")
+	if !slices.Contains(words, said) {
+		c.fault(key, "write "+strings.Join(words[:len(words)-1], ", ")+" or "+words[len(words)-1], "%s cannot be %q", key, said)
 	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		// url.Error repeats the value, which may hold a password.
-		var inner *url.Error
-		if errors.As(err, &inner) {
-			err = inner.Err
+	return said
+}
+
+func (c *compiler) duration(key string, value *time.Duration, otherwise time.Duration) time.Duration {
+	if value == nil {
+		return otherwise
+	}
+	if *value < 0 {
+		c.fault(key, "write a time such as "+cmp.Or(otherwise, time.Minute).String()+", or 0s for none", "%v is negative", *value)
+	}
+	return *value
+}
+
+// health fills in the defaults.
+func (c *compiler) health(h Health) Health {
+	if h.Path == "" {
+		if h != (Health{}) {
+			c.fault("health", "write path: with what to ask for, such as /healthz", "the health check has no path")
 		}
-		if !strings.Contains(raw, "://") {
-			return nil, fault("write http://"+withoutUser(raw), "%q has no scheme", withoutUser(raw))
-		}
-		return nil, fault(form, "%q is not a URL: %v", withoutUser(raw), err)
+		return h
 	}
+	if !strings.HasPrefix(h.Path, "/") || strings.ContainsFunc(h.Path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
+		c.fault("health.path", "write it as /healthz", "%q is not a path", h.Path)
+	}
+	for _, d := range []struct {
+		key       string
+		value     *time.Duration
+		otherwise time.Duration
+	}{{"health.interval", &h.Interval, DefaultHealthInterval}, {"health.timeout", &h.Timeout, DefaultHealthTimeout}} {
+		if *d.value < 0 {
+			c.fault(d.key, "write a time such as "+d.otherwise.String(), "%v is negative", *d.value)
+		}
+		*d.value = cmp.Or(*d.value, d.otherwise)
+	}
+	for _, n := range []struct {
+		key       string
+		value     *int
+		otherwise int
+	}{{"health.healthy_after", &h.HealthyAfter, DefaultHealthyAfter}, {"health.unhealthy_after", &h.UnhealthyAfter, DefaultUnhealthyAfter}} {
+		if *n.value < 0 {
+			c.fault(n.key, "write how many answers in a row, such as "+fmt.Sprint(n.otherwise), "%d is negative", *n.value)
+		}
+		*n.value = cmp.Or(*n.value, n.otherwise)
+	}
+	return h
+}
+
+func (c *compiler) slots(connections int, pending *int) *slots {
 	switch {
-	case u.User != nil:
-		// Not repeated in the message: what stands there is most likely a password.
-		return nil, fault("write it without the part before @", "the url holds a user")
-	case !strings.Contains(raw, "://"):
-		return nil, fault("write http://"+withoutUser(raw), "%q has no scheme", withoutUser(raw))
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fault("http:// and https:// are supported", "the scheme %q of %q is not known", u.Scheme, raw)
-	case u.Hostname() == "":
-		return nil, fault(form, "%q has no host", raw)
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fault("write "+u.Scheme+"://"+u.Host, "%q holds a query or fragment", raw)
-	case u.Path == "/" || u.Path == "":
-	default:
-		return nil, fault("write "+u.Scheme+"://"+u.Host+"; paths are changed by strip_prefix on a route",
-			"%q holds a path", raw)
-	}
-	if !validHostname(u.Hostname()) {
-		return nil, fault(form, "%q is not a host name or address", u.Hostname())
-	}
-	if strings.HasSuffix(u.Host, ":") {
-		return nil, fault(form, "%q has a colon without a port", raw)
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return nil, fault("ports are 1 to 65535", "%q is not a port", port)
+	case connections < 0:
+		c.fault("max_connections", "write how many, or 0 for no bound", "%d is negative", connections)
+	case pending != nil && *pending < 0:
+		c.fault("max_pending", "write how many may wait, or 0 for none", "%d is negative", *pending)
+	case pending != nil && connections == 0:
+		c.fault("max_pending", "write max_connections too, or leave it out", "nothing ever waits without max_connections")
+	case connections > 0:
+		if pending == nil {
+			pending = &connections
 		}
+		return &slots{taken: make(chan struct{}, connections), most: int64(*pending)}
 	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
-}
-
-// withoutUser cuts what stands before an @, for messages.
-func withoutUser(raw string) string {
-	if i := strings.LastIndexByte(raw, '@'); i >= 0 {
-		return raw[i+1:]
-	}
-	return raw
-}
-
-// validHostname accepts addresses and names of letters, digits, dots, dashes and
-// the underscore, which container networks use.
-func validHostname(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
-	}
-	for _, c := range []byte(host) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
-		default:
-			return false
-		}
-	}
-	return true
+	return nil
 }

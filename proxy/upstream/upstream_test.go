@@ -10,25 +10,22 @@ import (
 )
 
 func TestURLs(t *testing.T) {
-	for _, tc := range []struct{ name, url, target string }{
-		{"http with a port", "http://127.0.0.1:8000", "http://127.0.0.1:8000"},
-		{"http without a port", "http://app", "http://app"},
-		{"https", "https://app.example.com", "https://app.example.com"},
-		{"a closing slash is no path", "http://app:8000/", "http://app:8000"},
-		{"IPv6", "http://[::1]:8000", "http://[::1]:8000"},
-		{"a container's name with an underscore", "http://my_app:8000", "http://my_app:8000"},
-		{"the scheme in capitals", "HTTP://app:80", "http://app:80"},
+	for _, tc := range []struct{ name, url string }{
+		{"http with a port", "http://127.0.0.1:8000"},
+		{"http without a port", "http://app"},
+		{"https", "https://app.example.com"},
+		{"a closing slash is no path", "http://app:8000/"},
+		{"IPv6", "http://[::1]:8000"},
+		{"a container's name with an underscore", "http://my_app:8000"},
+		{"the scheme in capitals", "HTTP://app:80"},
+		{"HTTP/2 without TLS", "h2c://inventory:50051"},
+		{"a socket file", "unix:///run/shop/shop.sock"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			up, err := upstream.New("app", upstream.Config{URL: tc.url})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := up.Target().String(); got != tc.target {
-				t.Errorf("target %q, want %q", got, tc.target)
-			}
-			if up.Name() != "app" {
-				t.Errorf("name %q, want app", up.Name())
+			for _, cfg := range []upstream.Config{{URL: tc.url}, {URLs: []string{tc.url, "http://other:1"}}} {
+				if up := open(t, cfg); up.Name() != "app" {
+					t.Errorf("name %q, want app", up.Name())
+				}
 			}
 		})
 	}
@@ -40,7 +37,7 @@ func TestFaultyURLsSayWhatToWrite(t *testing.T) {
 		{"no scheme", "127.0.0.1:8000", "no scheme", "write http://127.0.0.1:8000"},
 		{"no scheme, a name", "app:8000", "no scheme", "write http://app:8000"},
 		{"no scheme, a bare name", "app", "no scheme", "write http://app"},
-		{"another scheme", "ftp://app", `scheme "ftp"`, "http:// and https://"},
+		{"another scheme", "ftp://app", `scheme "ftp"`, "http://, https://, h2c:// and unix://"},
 		{"a path", "http://app:8000/api", "path", "write http://app:8000; paths are changed by strip_prefix"},
 		{"a query", "http://app:8000?a=1", "query", "write http://app:8000"},
 		{"an empty query", "http://app:8000?", "query", "write http://app:8000"},
@@ -52,10 +49,12 @@ func TestFaultyURLsSayWhatToWrite(t *testing.T) {
 		{"a port above the last", "http://app:70000", "not a port", "1 to 65535"},
 		{"a port that is a word", "http://app:http", "not a URL", "http://host:port"},
 		{"a space in the host", "http://a b", "not a URL", "http://host:port"},
+		{"a socket without its full path", "unix://run/app.sock", "full path", "unix:///run/app.sock"},
+		{"a socket through another directory", "unix:///run/../app.sock", "full path", "unix:///run/app.sock"},
 		{"a list", "http://a,b", "not a host name", "http://host:port"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := upstream.New("app", upstream.Config{URL: tc.url})
+			_, err := upstream.New("app", upstream.Config{URL: tc.url}, upstream.Parts{})
 			fault, ok := errors.AsType[*upstream.Fault](err)
 			if !ok {
 				t.Fatalf("got %v, want a fault", err)
@@ -72,7 +71,7 @@ func TestFaultyURLsSayWhatToWrite(t *testing.T) {
 
 func TestAPasswordInAURLIsRefusedAndNotRepeated(t *testing.T) {
 	for _, url := range []string{"http://bob:hunter2@app:8000", "http://bob:hunter2@app:x", "bob:hunter2@app:8000"} {
-		_, err := upstream.New("app", upstream.Config{URL: url})
+		_, err := upstream.New("app", upstream.Config{URL: url}, upstream.Parts{})
 		if err == nil {
 			t.Fatalf("%s was accepted", url)
 		}
@@ -88,7 +87,7 @@ func TestAllFaultsAreReportedTogether(t *testing.T) {
 		URL:       "app",
 		KeepAlive: &negative,
 		Timeouts:  upstream.Timeouts{Connect: &negative, FirstByte: &negative},
-	})
+	}, upstream.Parts{})
 	var fields []string
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
