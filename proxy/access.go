@@ -8,13 +8,39 @@ import (
 	"time"
 )
 
-// recorder notes what was answered. It changes nothing in it.
+// recorder notes what was answered, and bounds how long a client may take to read
+// it. It changes nothing in it.
 type recorder struct {
 	http.ResponseWriter
-	in     *http.Request
-	body   *body // of the request; nil: none, or nobody reads it
-	status int   // 0: nothing yet
-	bytes  int64 // of the body
+	deadline deadliner     // nil: the connection knows none
+	patience time.Duration // for each part of the answer
+	in       *http.Request
+	body     *body // of the request; nil: none, or nobody reads it
+	status   int   // 0: nothing yet
+	bytes    int64 // of the body
+}
+
+// deadliner is what net/http's own ResponseWriter can do with its connection.
+type deadliner interface{ SetWriteDeadline(time.Time) error }
+
+func newRecorder(w http.ResponseWriter, in *http.Request, patience time.Duration) *recorder {
+	r := &recorder{ResponseWriter: w, in: in, patience: patience}
+	r.deadline, _ = w.(deadliner)
+	// What the last request on this connection has left is none of this one's.
+	r.wait(0)
+	return r
+}
+
+// wait gives the client until then to take what is written; 0 is without end.
+func (r *recorder) wait(patience time.Duration) {
+	if r.deadline == nil {
+		return
+	}
+	var until time.Time
+	if patience > 0 {
+		until = time.Now().Add(patience)
+	}
+	_ = r.deadline.SetWriteDeadline(until)
 }
 
 // WriteHeader passes the status on, and ends the connection with an answer that
@@ -22,6 +48,7 @@ type recorder struct {
 // upstream sent none, and would send 1xx answers to HTTP/1.0 clients, which take
 // them for the answer; both are kept from it here.
 func (r *recorder) WriteHeader(status int) {
+	r.wait(r.patience)
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		if r.in.ProtoAtLeast(1, 1) {
 			r.ResponseWriter.WriteHeader(status)
@@ -45,6 +72,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.WriteHeader(http.StatusOK)
 	}
+	r.wait(r.patience)
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err
@@ -53,6 +81,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Hijack is called for a connection that becomes a tunnel; its answer is written
 // past the recorder.
 func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	r.wait(0) // a tunnel may be silent
 	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
 	if err == nil {
 		r.status = http.StatusSwitchingProtocols

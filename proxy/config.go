@@ -62,6 +62,12 @@ type Server struct {
 	// as long as it likes.
 	ReadBodyTimeout time.Duration `mapstructure:"read_body_timeout"`
 
+	// WriteTimeout is how long a client may pause while it receives an answer; default
+	// 60s. Then its connection is closed, and the upstream's with it: a backend that
+	// serves one request at a time must not wait for a client that does not read. The
+	// answer as a whole may take as long as it likes.
+	WriteTimeout time.Duration `mapstructure:"write_timeout"`
+
 	// IdleTimeout is how long a client's connection is kept for its next request;
 	// default 120s.
 	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
@@ -89,6 +95,7 @@ func DefaultConfig() Config {
 		MaxBody:           64 * MiB,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadBodyTimeout:   60 * time.Second,
+		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		Drain:             Drain{Timeout: 25 * time.Second},
 	}}
@@ -145,6 +152,7 @@ func (s Server) faults() []error {
 		// Without a bound a client that never ends its head holds a connection for ever.
 		{"read_header_timeout", s.ReadHeaderTimeout, time.Millisecond},
 		{"read_body_timeout", s.ReadBodyTimeout, time.Millisecond},
+		{"write_timeout", s.WriteTimeout, time.Millisecond},
 		{"idle_timeout", s.IdleTimeout, time.Millisecond},
 		{"drain.delay", s.Drain.Delay, 0},
 		{"drain.timeout", s.Drain.Timeout, 0},

@@ -32,8 +32,8 @@
 // forwarding, under every spelling that a backend may take for them (package
 // identity), `Authorization` unless the configuration forwards it, hop-by-hop
 // headers, trailers of requests, and
-// `Upgrade` to anything but websocket. `OPTIONS *` is answered by net/http itself
-// and never forwarded. HTTP/1.1 and 1.0 are spoken with clients.
+// `Upgrade` to anything but websocket. `OPTIONS *` is
+// refused: it is about no path. HTTP/1.1 and 1.0 are spoken with clients.
 //
 // net/http takes care of framing: a request with Content-Length and
 // Transfer-Encoding is read as chunked and sent on as chunked, without the length;

@@ -24,8 +24,9 @@ type Gateway struct {
 	local        locals
 	table        *route.Table
 	verifier     *tokens.Verifier
-	maxBody      int64 // 0: no bound
-	pause        time.Duration
+	maxBody      int64         // 0: no bound
+	pause        time.Duration // of a client within a body
+	patience     time.Duration // with a client that does not read its answer
 	upstreams    map[string]*upstream.Upstream
 	lines        lines
 	identity     *identity.Headers
@@ -53,6 +54,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		local:        newLocals(parts.Endpoints),
 		maxBody:      int64(cfg.Server.MaxBody),
 		pause:        cfg.Server.ReadBodyTimeout,
+		patience:     cfg.Server.WriteTimeout,
 		upstreams:    make(map[string]*upstream.Upstream, len(cfg.Upstreams)),
 		forwardToken: cfg.Identity.ForwardToken,
 		buffers:      newBufferPool(),
@@ -96,7 +98,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 // ServeHTTP decides and then acts.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	began := g.now()
-	out := &recorder{ResponseWriter: w, in: in}
+	out := newRecorder(w, in, g.patience)
 	d, refusal := g.decide(in)
 
 	outcome := "aborted" // stays when forward panics
@@ -112,6 +114,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		refusal = g.forward(out, g.guardBody(out, in), &d)
 	}
 	outcome = "passed"
+	if d.local != nil {
+		outcome = "answered" // by an endpoint of gatehouse; the status says how
+	}
 	if refusal != nil {
 		outcome = refusal.Reason
 		if refusal.Answer.Status == statusClientGone {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ func (p *program) check() error {
 		// The thing asked about is not so.
 		return failed(err, "")
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s\n", loaded.Path, count(len(loaded.Tokens.Keys), "key"),
+	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s\n", cmp.Or(loaded.Path, "the environment"), count(len(loaded.Tokens.Keys), "key"),
 		count(len(loaded.Upstreams), "upstream"), count(len(loaded.Routes), "route"))
 	return err
 }

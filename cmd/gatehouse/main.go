@@ -6,15 +6,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks to stop in order. From then on signals do what they
-	// do by default, so a second one stops at once.
-	context.AfterFunc(ctx, stop)
+	// The first signal asks to stop in order. After a moment signals do what they do
+	// by default, so a second one stops at once; not before, since whoever signals a
+	// process and then its group means one signal by two.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) //nolint:forbidigo // this is main
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,12 +78,14 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	s.cut = cut
 	s.http = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: loaded.Server.ReadHeaderTimeout,
-		IdleTimeout:       loaded.Server.IdleTimeout,
-		MaxHeaderBytes:    int(loaded.Server.MaxHeaderBytes),
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
-		BaseContext:       func(net.Listener) context.Context { return requests },
+		Handler: s,
+		// The gateway has an answer to OPTIONS * of its own, and logs it.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            loaded.Server.ReadHeaderTimeout,
+		IdleTimeout:                  loaded.Server.IdleTimeout,
+		MaxHeaderBytes:               int(loaded.Server.MaxHeaderBytes),
+		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
+		BaseContext:                  func(net.Listener) context.Context { return requests },
 	}
 	return s, nil
 }
@@ -165,7 +168,7 @@ func (s *server) announce(loaded *config.Loaded) {
 	s.logger.Info("listening",
 		slog.String("address", s.listener.Addr().String()), slog.String("upstreams", strings.Join(behind, ", ")),
 		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
-		slog.String("config", loaded.Path), slog.String("version", ver))
+		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", ver))
 }
 
 // listenFault is an address that cannot be listened on.

@@ -22,6 +22,9 @@ func (l *Loaded) warn() {
 		l.Warnings = append(l.Warnings, l.at(join("tokens", w.At), w.Text))
 	}
 	l.Warnings = inOrder(l.Warnings)
+	if len(l.Routes) == 0 {
+		l.Warnings = append(l.Warnings, l.at("routes", "there is no route, so that every request is answered 404; write routes: [{ to: NAME }], with NAME one of upstreams"))
+	}
 	info, err := os.Stat(l.Path)
 	if err != nil || info.Mode().Perm()&0o004 == 0 {
 		return
