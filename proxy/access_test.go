@@ -27,7 +27,7 @@ func TestTheAccessLogSaysWhatBecameOfARequest(t *testing.T) {
 		{"two credentials", head("GET", "/", alice, alice), []string{"outcome=two_credentials", "status=400"}},
 		{"a bad host", "GET / HTTP/1.1\nHost: a..b\n\n", []string{"outcome=bad_host", "status=400"}},
 		{"below the endpoints", head("GET", "/api/token/x"), []string{"outcome=no_route", "status=404"}},
-		{"an endpoint", head("GET", "/api/token/"), []string{"outcome=passed", "status=405", "path=/api/token/"}},
+		{"an endpoint", head("GET", "/api/token/"), []string{"outcome=answered", "status=405", "path=/api/token/"}},
 	} {
 		w.log.Reset()
 		w.raw(tc.request)
