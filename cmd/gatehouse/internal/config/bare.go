@@ -44,6 +44,8 @@ func (l *Loaded) fill(said map[string]any) {
 		}
 		return text
 	}
+	// What is missing is missing from a variable too.
+	l.places.elsewhere("tokens.keys[0]", Prefix+"SECRET_FILE")
 	l.Upstreams = map[string]upstream.Config{"app": {URL: take("upstream", "upstreams.app.url")}}
 	l.Tokens.Keys = []keys.Config{{
 		ID: "main", Algorithm: "HS256",
@@ -55,7 +57,7 @@ func (l *Loaded) fill(said map[string]any) {
 	delete(said, "public")
 	for i, path := range public {
 		site.Rules = append(site.Rules, route.RuleConfig{Path: path, Auth: route.Auth{Word: "public"}})
-		l.places.elsewhere(Item("routes[0].rules", i)+".path", Prefix+"PUBLIC")
+		l.places.elsewhere(Item("routes[0].rules", i), Prefix+"PUBLIC")
 	}
 	l.Routes = []route.Config{site}
 }
