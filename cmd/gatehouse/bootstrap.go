@@ -10,7 +10,7 @@ import (
 	"gatehouse/users"
 )
 
-// bootstrap makes the first user from login.bootstrap, in an empty store alone: a
+// bootstrap makes the first user from the section bootstrap, in an empty store alone: a
 // container that starts again, or a variable that was forgotten in a manifest,
 // changes nobody's password.
 func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, logger *slog.Logger) error {

@@ -84,7 +84,7 @@ func shellWords(t *testing.T, line string) []string {
 // said how to stop it.
 func startDemo(t *testing.T, env ...string) (printed []string, cmd *exec.Cmd) {
 	t.Helper()
-	cmd = exec.CommandContext(t.Context(), "gatehouse", "demo", "--listen", "127.0.0.1:0")
+	cmd = exec.Command("gatehouse", "demo", "--listen", "127.0.0.1:0")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = t.Output()
@@ -95,7 +95,11 @@ func startDemo(t *testing.T, env ...string) (printed []string, cmd *exec.Cmd) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		// Not killed: it has a directory to remove. Both fail where the test has ended it.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		printed = append(printed, lines.Text())
 		if strings.HasPrefix(lines.Text(), "Stop with") {
