@@ -11,7 +11,7 @@ import (
 
 // Parts are what an Authority works with.
 type Parts struct {
-	Store  *users.Store     // required
+	Store  *users.Store     // nil: there is none; see Config.NeedsStore
 	Logger *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
 }
@@ -34,8 +34,11 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if err := errors.Join(cfg.check(), err); err != nil {
 		return nil, err
 	}
-	if parts.Store == nil {
+	if parts.Store == nil && cfg.NeedsStore() {
 		return nil, errors.New("tokens need a store of users")
+	}
+	if cfg.User == userFromToken {
+		parts.Store = nil // nothing of it may decide
 	}
 	a := &Authority{cfg: cfg, store: parts.Store, logger: parts.Logger, now: parts.Now}
 	if a.now == nil {
@@ -47,7 +50,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if key := set.Signing(); key != nil {
 		a.issuer = &Issuer{cfg: cfg, key: key}
 	}
-	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, now: a.now, seen: newVerified(cfg.CacheBytes)}
+	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, names: cfg.mapping(), now: a.now, seen: newVerified(cfg.CacheBytes)}
 	return a, nil
 }
 

@@ -36,9 +36,23 @@ type Config struct {
 	// comes again then costs no signature check; its times and its user are still
 	// looked at for each request. 0 keeps none, else it is at least 1048576.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
-	// Keys are what tokens are signed and checked with; at least one. The public keys
-	// among them are published at /.well-known/jwks.json, unless no key signs.
+	// Keys are what tokens are signed and checked with; at least one, unless there are
+	// trusted_issuers. The public keys among them are published at
+	// /.well-known/jwks.json, unless no key signs.
 	Keys []keys.Config `mapstructure:"keys"`
+	// User says whose users the tokens of Keys name. "store": an active user of the
+	// store, looked up for each request; the only one where a key signs. "token": whom
+	// the claims name, who need not be known here, so that no store is needed. Danger:
+	// such a token is good until it expires, whatever becomes of its user. Default:
+	// store where there is one, that is where a key signs or the section store is
+	// written; else token.
+	User string `mapstructure:"user"`
+	// UsernameClaim, EmailClaim and GroupsClaim are where a token of user: token has the
+	// name, the e-mail address and the groups of its user: one name, or a list of steps
+	// into nested claims. Defaults: the name is the user's id; no address; no groups.
+	UsernameClaim []string `mapstructure:"username_claim"`
+	EmailClaim    []string `mapstructure:"email_claim"`
+	GroupsClaim   []string `mapstructure:"groups_claim"`
 }
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
@@ -95,6 +109,7 @@ func (c Config) check() error {
 		}
 	}
 	faults = append(faults, c.Rotation.check()...)
+	faults = append(faults, c.checkUser()...)
 	return errors.Join(faults...)
 }
 

@@ -162,7 +162,7 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 	if fault != "" {
 		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
 	}
-	if a.cfg.Rotation.revokes() {
+	if a.cfg.Rotation.revokes() && a.store != nil {
 		revoked, err := a.store.Revoked(r.Context(), text(claims, "jti"))
 		if err != nil {
 			return a.undecided(r, err)

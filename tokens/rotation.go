@@ -69,12 +69,23 @@ type Warning struct {
 
 // Warnings returns what an operator should know about a configuration that has no fault.
 func (c Config) Warnings() []Warning {
-	var all []Warning
+	all := c.keyWarnings()
 	if c.Rotation.Enabled && !c.Rotation.RevokeOld {
 		all = append(all, Warning{"rotation.revoke_old", "old refresh tokens go on to work until they expire, and a stolen one is never noticed; write true unless clients depend on it"})
 	}
 	if c.Rotation.revokes() && c.Rotation.OnReuse == reuseRevokeFamily && c.Rotation.Grace == 0 {
 		all = append(all, Warning{"rotation.grace", "without a grace, an app that refreshes from two tabs at once ends its own session; write grace: 20s"})
+	}
+	return all
+}
+
+// keyWarnings are those of the keys.
+func (c Config) keyWarnings() []Warning {
+	var all []Warning
+	for i, key := range c.Keys {
+		if text := key.Warning(); text != "" {
+			all = append(all, Warning{fmt.Sprintf("keys[%d].secret", i), text})
+		}
 	}
 	return all
 }

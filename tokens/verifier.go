@@ -15,15 +15,16 @@ import (
 type Verifier struct {
 	cfg   Config
 	keys  *keys.Set
-	store *users.Store
+	store *users.Store // nil: tokens name users whom nobody remembers
+	names mapping      // for those
 	now   func() time.Time
 	seen  *verified // nil: each token is checked anew
 }
 
 // Principal is whom a good token belongs to. It must not be changed.
 type Principal struct {
-	UserID  string     // the number of the user, in digits
-	User    users.User // as the store has them now
+	UserID  string     // of a user of the store the number, in digits; else what the token says
+	User    users.User // as the store has them now; else what the token says, with the ID 0
 	Claims  drf.Object // the payload of the token
 	TokenID string     // jti
 	Expires time.Time  // exp; with the leeway added, no request passes behind it
@@ -35,6 +36,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	claims, fault := v.readAccess(token)
 	if fault != "" {
 		return nil, v.rejectToken(fault)
+	}
+	if v.store == nil {
+		return v.named(claims)
 	}
 	id, there := claims.Get(claimUser)
 	if !there {

@@ -14,7 +14,7 @@ import (
 // container that starts again, or a variable that was forgotten in a manifest,
 // changes nobody's password.
 func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, logger *slog.Logger) error {
-	if first.User == "" {
+	if first.User == "" || store == nil {
 		return nil
 	}
 	present, err := store.Users(ctx)

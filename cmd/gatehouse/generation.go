@@ -49,7 +49,13 @@ func compile(loaded *config.Loaded) (*generation, error) {
 	loaded.Blame("store", users.Check(loaded.Store))
 	_, err := password.New(loaded.Login.Hashing)
 	loaded.Blame("login.hashing", err)
-	return build(loaded, parts{store: new(users.Store), logger: slog.New(slog.DiscardHandler)})
+	with := parts{logger: slog.New(slog.DiscardHandler)}
+	if opensStore(loaded) {
+		with.store = new(users.Store)
+	} else {
+		withoutStore(loaded)
+	}
+	return build(loaded, with)
 }
 
 // ServeHTTP answers a request.

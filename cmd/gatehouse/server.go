@@ -47,8 +47,12 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		return nil, err
 	}
 	s := &server{drain: loaded.Server.Drain, logger: logger}
-	s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
-	loaded.Blame("store", err)
+	if opensStore(loaded) {
+		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
+		loaded.Blame("store", err)
+	} else {
+		logger.Info("there is no user store: users are whom the tokens name, and a token is good until it expires")
+	}
 	s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", loaded.Server.Listen)
 	if err != nil {
 		loaded.Blame("server", &listenFault{"listen", loaded.Server.Listen, err})
@@ -154,9 +158,6 @@ func (s *server) release() error {
 	}
 	return err
 }
-
-// ping tells whether the store answers.
-func (s *server) ping(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // announce is the line that says what is listened on and what stands behind.
 func (s *server) announce(loaded *config.Loaded) {

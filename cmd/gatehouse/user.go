@@ -281,6 +281,9 @@ func (p *program) withStore(ctx context.Context, do func(context.Context, *users
 	if loaded == nil {
 		return err
 	}
+	if err := p.refuseStoreless(); err != nil {
+		return err
+	}
 	loaded.Blame("store", users.Check(loaded.Store))
 	hasher, err := password.New(loaded.Login.Hashing)
 	loaded.Blame("login.hashing", err)

@@ -259,7 +259,11 @@ func (b *builder) path(at, text string) (pattern, bool) {
 	}
 	for _, own := range b.table.own {
 		if own.holds(p) || !own.tree && own.base == p.base {
-			b.faults.add(at, fmt.Sprintf("gatehouse itself answers %s, so no request comes here", own), "write another path, or move tokens.base_path")
+			fix := "write another path, or move tokens.base_path"
+			if !own.tree {
+				fix = "write another path; this one is fixed, because verifiers look there"
+			}
+			b.faults.add(at, fmt.Sprintf("gatehouse itself answers %s, so no request comes here", own), fix)
 			return p, false
 		}
 	}

@@ -261,7 +261,7 @@ func TestFaults(t *testing.T) {
 		{"a prefix that paths need not have", one(func(c *Config) { c.Path, c.StripPrefix = "/old/*", "/old/app" }), `routes[0].strip_prefix: paths of this route need not begin with "/old/app"; write path: /old/app/*`},
 		{"a prefix that ends inside a name", one(func(c *Config) { c.Path, c.StripPrefix = "/older/*", "/old" }), `routes[0].strip_prefix: paths of this route need not begin with "/old"; write path: /old/*`},
 		{"gatehouse's own path", one(func(c *Config) { c.Path = "/api/token/verify/*" }), `routes[0].path: gatehouse itself answers /api/token/*, so no request comes here; write another path, or move tokens.base_path`},
-		{"gatehouse's other path", one(func(c *Config) { c.Path = "/jwks.json/" }), `routes[0].path: gatehouse itself answers /jwks.json, so no request comes here; write another path, or move tokens.base_path`},
+		{"gatehouse's other path", one(func(c *Config) { c.Path = "/jwks.json/" }), `routes[0].path: gatehouse itself answers /jwks.json, so no request comes here; write another path; this one is fixed, because verifiers look there`},
 		{"a rule on gatehouse's own path", one(func(c *Config) { c.Rules = []RuleConfig{{Path: "/api/token", Auth: public()}} }), `routes[0].rules[0].path: gatehouse itself answers /api/token/*, so no request comes here; write another path, or move tokens.base_path`},
 
 		{"a rule that says nothing", rule(RuleConfig{Auth: public()}), `routes[0].rules[0]: the rule does not say what it is for; write path: or methods:`},

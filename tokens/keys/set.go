@@ -221,7 +221,7 @@ func (k *Key) fillSecret(c Config, a algorithm) (field string, wrong *flaw) {
 			"the secret is a key of a key pair, whose public half anybody may have",
 			"write it as private_key or public_key with the alg that it is for, or " + a.remedy(),
 		}
-	case len(m.secret) < a.least:
+	case len(m.secret) < a.least && !c.weakened(m.secret):
 		return "secret", &flaw{fmt.Sprintf("the secret has %d bytes and %s needs %d", len(m.secret), c.Algorithm, a.least), a.remedy()}
 	}
 	if wrong := m.says(c.Algorithm); wrong != nil {

@@ -59,6 +59,17 @@ func (l *Loaded) Where(key string) string {
 	return fmt.Sprintf("%s:%d", l.Path, said.line)
 }
 
+// Says tells whether anybody says a key, or one below it.
+func (l *Loaded) Says(key string) bool {
+	key = strings.ToLower(key)
+	for said := range l.places {
+		if said == key || inside(said, key) {
+			return true
+		}
+	}
+	return false
+}
+
 // located is what the faults of the rooms offer.
 type located interface {
 	error
