@@ -161,7 +161,6 @@ func (s *server) release() error {
 
 // announce is the line that says what is listened on and what stands behind.
 func (s *server) announce(loaded *config.Loaded) {
-	ver, _ := identify()
 	var behind []string
 	for _, name := range slices.Sorted(maps.Keys(loaded.Upstreams)) {
 		behind = append(behind, name+" "+loaded.Upstreams[name].URL)
@@ -169,7 +168,7 @@ func (s *server) announce(loaded *config.Loaded) {
 	s.logger.Info("listening",
 		slog.String("address", s.listener.Addr().String()), slog.String("upstreams", strings.Join(behind, ", ")),
 		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
-		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", ver))
+		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", built().Version))
 }
 
 // listenFault is an address that cannot be listened on.
