@@ -48,7 +48,7 @@ func TestSnippetsAreWhatTheTestsRun(t *testing.T) {
 // Every variable that a document names is one that the program knows.
 func TestDocumentedVariablesExist(t *testing.T) {
 	named := regexp.MustCompile(`GATEHOUSE_[A-Z_]*[A-Z]`)
-	pages := []string{"../../README.md", "../../Dockerfile", "../../docs/container/compose.yaml"}
+	pages := []string{"../../README.md", "../../Dockerfile", "../../docs/deploy/compose/compose.yaml"}
 	more, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
