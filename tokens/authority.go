@@ -12,6 +12,7 @@ import (
 // Parts are what an Authority works with.
 type Parts struct {
 	Store  *users.Store     // nil: there is none; see Config.NeedsStore
+	Login  Login            // without a fault; the zero value is DefaultLogin
 	Logger *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
 }
@@ -20,6 +21,7 @@ type Parts struct {
 // for concurrent use.
 type Authority struct {
 	cfg      Config
+	login    Login
 	issuer   *Issuer // nil: no key signs
 	verifier *Verifier
 	store    *users.Store
@@ -40,7 +42,10 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if cfg.User == userFromToken {
 		parts.Store = nil // nothing of it may decide
 	}
-	a := &Authority{cfg: cfg, store: parts.Store, logger: parts.Logger, now: parts.Now}
+	a := &Authority{cfg: cfg, login: parts.Login, store: parts.Store, logger: parts.Logger, now: parts.Now}
+	if a.login == (Login{}) {
+		a.login = DefaultLogin()
+	}
 	if a.now == nil {
 		a.now = time.Now
 	}

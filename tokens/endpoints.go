@@ -33,7 +33,7 @@ func (a *Authority) Endpoints() []Endpoint {
 	}{
 		{
 			"/", "Token Obtain Pair", "Takes a set of user credentials and returns a pair of tokens.",
-			[]drf.Field{{Name: "username", Label: "Username"}, {Name: "password", Label: "Password"}},
+			a.loginFields(),
 			a.obtain,
 		},
 		{
@@ -76,8 +76,14 @@ func (a *Authority) Endpoints() []Endpoint {
 	return endpoints
 }
 
+// loginFields are what a login sends.
+func (a *Authority) loginFields() []drf.Field {
+	name := a.login.UsernameField
+	return []drf.Field{{Name: name, Label: label(name)}, {Name: "password", Label: "Password"}}
+}
+
 func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
-	user, err := a.store.Authenticate(r.Context(), in.Text("username"), in.Text("password"))
+	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), in.Text(a.login.UsernameField), in.Text("password"))
 	if errors.Is(err, users.ErrCredentials) {
 		return noAccount()
 	}
@@ -88,7 +94,7 @@ func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
 	if err != nil {
 		return a.undecided(r, err)
 	}
-	err = a.store.StartSession(r.Context(), user, pair.RefreshToken, pair.AccessUntil, client(r))
+	err = a.store.StartSession(r.Context(), user, pair.RefreshToken, pair.AccessUntil, client(r), a.login.UpdateLastLogin)
 	if errors.Is(err, users.ErrCredentials) {
 		return noAccount()
 	}

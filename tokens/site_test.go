@@ -72,6 +72,12 @@ func settings() tokens.Config {
 
 func open(t *testing.T, change ...func(*tokens.Config)) *site {
 	t.Helper()
+	return openFor(t, tokens.DefaultLogin(), change...)
+}
+
+// openFor is open with another section `login`.
+func openFor(t *testing.T, login tokens.Login, change ...func(*tokens.Config)) *site {
+	t.Helper()
 	cfg := settings()
 	for _, f := range change {
 		f(&cfg)
@@ -84,7 +90,7 @@ func open(t *testing.T, change ...func(*tokens.Config)) *site {
 	})
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if s.Authority, err = tokens.New(cfg, tokens.Parts{Store: s.store, Logger: logger, Now: s.now}); err != nil {
+	if s.Authority, err = tokens.New(cfg, tokens.Parts{Store: s.store, Login: login, Logger: logger, Now: s.now}); err != nil {
 		t.Fatal(err)
 	}
 	paths := map[string]http.Handler{}

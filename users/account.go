@@ -75,7 +75,7 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 // UpdateUser changes the account of that name and returns it as it is then. Its
 // errors are [ErrNotFound], [ErrExists] for a new name that is taken, and
 // [*Fault]. What [Store.LiveUser] held of it is dropped before it returns. To disable
-// an account ends its sessions.
+// an account ends its sessions, unless they are to be kept.
 func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, error) {
 	c, err := c.check()
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 		if err := updateUser(ctx, tx, u.ID, c.apply(u)); err != nil {
 			return err
 		}
-		if c.Active != nil && !*c.Active {
+		if c.Active != nil && !*c.Active && !c.KeepSessions {
 			if gone, err = s.endSessions(ctx, tx, u.ID); err != nil {
 				return err
 			}

@@ -72,9 +72,9 @@ type DjangoLocked struct {
 // What is here already is left as it is, or becomes what the site has; accounts
 // that the site does not have stay. If a number or a name of the site is another
 // account's here, nothing is written and all such conflicts come as one
-// [*DjangoError].
+// [*DjangoError]. Whose hash it changes, or whom it disables, has no session left.
 func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoImport) (DjangoReport, error) {
-	m := &djangoImport{site: site, how: how, now: s.now(), advance: s.dialect.advance}
+	m := &djangoImport{site: site, how: how, now: s.now(), advance: s.dialect.advance, end: s.endSessions}
 	m.report.DryRun = how.DryRun
 	m.report.Warnings = slices.Clone(site.warnings)
 	m.survey()
@@ -92,6 +92,9 @@ func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoIm
 	if err != nil && !errors.Is(err, kept) {
 		return DjangoReport{}, err
 	}
+	if err == nil {
+		s.ended.add(m.gone)
+	}
 	return m.report, nil
 }
 
@@ -108,6 +111,8 @@ type djangoImport struct {
 	how     DjangoImport
 	now     time.Time
 	advance func(ctx context.Context, tx *sql.Tx, id int64) error
+	end     func(ctx context.Context, tx *sql.Tx, id int64) ([]endedFamily, error)
+	gone    []endedFamily // what ended, when all is written
 	report  DjangoReport
 
 	insert, update, join, leave *sql.Stmt
@@ -209,7 +214,7 @@ func (m *djangoImport) run(ctx context.Context, tx *sql.Tx) (err error) {
 	}
 	for i, u := range m.site.users {
 		if old, ok := byID[u.ID]; ok {
-			err = m.change(ctx, old, u)
+			err = m.change(ctx, tx, old, u)
 		} else {
 			err = m.create(ctx, u)
 		}
@@ -267,7 +272,7 @@ func (m *djangoImport) create(ctx context.Context, u User) error {
 }
 
 // change makes old what the site has, where they differ.
-func (m *djangoImport) change(ctx context.Context, old, u User) error {
+func (m *djangoImport) change(ctx context.Context, tx *sql.Tx, old, u User) error {
 	u, fields := m.differences(old, u)
 	if len(fields) == 0 {
 		m.report.Users.Unchanged++
@@ -281,6 +286,13 @@ func (m *djangoImport) change(ctx context.Context, old, u User) error {
 		if err != nil {
 			return err
 		}
+	}
+	if old.Password != u.Password || old.IsActive && !u.IsActive {
+		gone, err := m.end(ctx, tx, u.ID)
+		if err != nil {
+			return err
+		}
+		m.gone = append(m.gone, gone...)
 	}
 	for _, name := range without(old.Groups, u.Groups) {
 		if _, err := m.leave.ExecContext(ctx, u.ID, name); err != nil {

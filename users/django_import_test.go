@@ -364,3 +364,42 @@ func BenchmarkImportDjango(b *testing.B) {
 		}
 	})
 }
+
+func TestAnImportEndsTheSessionsOfWhomItChanges(t *testing.T) {
+	const unchanged = `email="new@example.com"`
+	for _, c := range []struct {
+		name, field string
+		dry, want   bool
+	}{
+		{"another hash", `password="!y"`, false, true},
+		{"disabled", "is_active=false", false, true},
+		{"another address", unchanged, false, false},
+		{"a dry run", `password="!y"`, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := userstest.Open(t)
+			mustImport(t, s, dumpOf(userRecord(5, "ada"), userRecord(9, "bob")))
+			token := began(t, s, live(t, s, 5), time.Now())
+			other := began(t, s, live(t, s, 9), time.Now())
+			if _, err := importDump(t, s, dumpOf(userRecord(5, "ada", c.field), userRecord(9, "bob")), users.DjangoImport{DryRun: c.dry}); err != nil {
+				t.Fatal(err)
+			}
+			if gone, err := s.SessionEnded(t.Context(), users.FamilyOf(token.ID)); err != nil || gone != c.want {
+				t.Errorf("her session is over: %v, %v; want %v", gone, err, c.want)
+			}
+			if ended := !live(t, s, 5).SessionsEnded.IsZero(); ended != c.want {
+				t.Errorf("all of hers were ended: %v, want %v", ended, c.want)
+			}
+			if gone, err := s.SessionEnded(t.Context(), users.FamilyOf(other.ID)); err != nil || gone {
+				t.Errorf("the session of another is over: %v, %v", gone, err)
+			}
+		})
+	}
+	// Somebody who was disabled here and stays so has none that could end again.
+	s := userstest.Open(t)
+	mustImport(t, s, dumpOf(userRecord(5, "ada", "is_active=false")))
+	mustImport(t, s, dumpOf(userRecord(5, "ada", "is_active=true")))
+	if !live(t, s, 5).SessionsEnded.IsZero() {
+		t.Error("letting her in again ended sessions")
+	}
+}

@@ -5,17 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"unicode/utf8"
 )
 
-// Authenticate returns the account of exactly that name if plain is its password
-// and it is active. Every refusal is [ErrCredentials], whatever its reason, and
+// Authenticate is [Store.AuthenticateBy] for the name of an account.
+func (s *Store) Authenticate(ctx context.Context, username, plain string) (User, error) {
+	return s.AuthenticateBy(ctx, ByName, username, plain)
+}
+
+// AuthenticateBy returns the account that has exactly this name or e-mail address
+// if plain is its password and it is active. Every refusal is [ErrCredentials], whatever its reason, and
 // takes the time of one preferred hash; see [password.Hasher.Verify] for the one
 // exception. When too many logins wait it is [password.ErrBusy].
 //
 // A hash that is outdated is replaced on the way.
-func (s *Store) Authenticate(ctx context.Context, username, plain string) (User, error) {
-	u, err := s.byNameAtLogin(ctx, username)
+func (s *Store) AuthenticateBy(ctx context.Context, by Column, value, plain string) (User, error) {
+	u, err := s.UserBy(ctx, by, value)
 	// A hash that another login replaces meanwhile is checked anew. Who meets that
 	// three times over is not the user.
 	for range 3 {
@@ -55,14 +59,6 @@ func (s *Store) Authenticate(ctx context.Context, username, plain string) (User,
 		}
 	}
 	return User{}, ErrCredentials
-}
-
-// byNameAtLogin does not ask the database about names that no account can have.
-func (s *Store) byNameAtLogin(ctx context.Context, username string) (User, error) {
-	if len(username) > maxName*utf8.UTFMax || !utf8.ValidString(username) {
-		return User{}, ErrNotFound
-	}
-	return s.UserByName(ctx, username)
 }
 
 // rehash replaces the hash of u by a preferred one of the same password, unless

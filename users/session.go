@@ -62,10 +62,11 @@ func legible(text string, most int) string {
 // StartSession remembers the session of a login: user is what [Store.Authenticate]
 // returned, and refresh the token that begins it. It answers [ErrCredentials] if
 // all sessions of the user were ended since, by a new password for one: a login
-// that was under way must not outlive that.
-func (s *Store) StartSession(ctx context.Context, user User, refresh Token, accessUntil time.Time, client Client) error {
+// that was under way must not outlive that. With note the moment becomes the last
+// login of the user.
+func (s *Store) StartSession(ctx context.Context, user User, refresh Token, accessUntil time.Time, client Client, note bool) error {
 	family := FamilyOf(refresh.ID)
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		var id int64
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, address, user_agent)
@@ -81,8 +82,20 @@ func (s *Store) StartSession(ctx context.Context, user User, refresh Token, acce
 		if err != nil {
 			return err
 		}
+		if note {
+			// The clocks of processes differ: a later login stays the last one.
+			_, err := tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND COALESCE(last_login, 0) < $1`,
+				micros(refresh.IssuedAt), user.ID)
+			if err != nil {
+				return err
+			}
+		}
 		return insertToken(ctx, tx, refresh)
 	})
+	if note {
+		s.live.drop(user.ID)
+	}
+	return err
 }
 
 // insertToken remembers a refresh token that was handed out, unless its id is known.

@@ -18,7 +18,7 @@ func began(t *testing.T, s *users.Store, u users.User, at time.Time) users.Token
 	t.Helper()
 	token := refreshToken(users.NewFamily(), u, at)
 	client := users.Client{Address: "192.0.2.7", UserAgent: "phone"}
-	if err := s.StartSession(t.Context(), u, token, at.Add(5*time.Minute), client); err != nil {
+	if err := s.StartSession(t.Context(), u, token, at.Add(5*time.Minute), client, false); err != nil {
 		t.Fatal(err)
 	}
 	return token
@@ -161,7 +161,7 @@ func TestALoginUnderWayDoesNotOutliveANewPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := refreshToken(users.NewFamily(), u, time.Now())
-	if err := s.StartSession(t.Context(), u, token, time.Now(), users.Client{}); !errors.Is(err, users.ErrCredentials) {
+	if err := s.StartSession(t.Context(), u, token, time.Now(), users.Client{}, false); !errors.Is(err, users.ErrCredentials) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -262,7 +262,7 @@ func TestSessionsAreListed(t *testing.T) {
 	}
 	token := refreshToken(users.NewFamily(), u, now)
 	agent := "\t\x1b[2JMozilla\u202e\xff " + strings.Repeat("ä", 300)
-	if err := s.StartSession(t.Context(), u, token, now, users.Client{Address: "2001:db8::1", UserAgent: agent}); err != nil {
+	if err := s.StartSession(t.Context(), u, token, now, users.Client{Address: "2001:db8::1", UserAgent: agent}, false); err != nil {
 		t.Fatal(err)
 	}
 	blacklisted, over := began(t, s, u, now.Add(time.Second)), began(t, s, u, now)

@@ -34,6 +34,7 @@ type Store struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	live    *live
+	found   *found
 	ended   ended
 
 	stop  context.CancelFunc // ends the background tasks
@@ -47,7 +48,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive()}
+	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound()}
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {
 			return nil, err

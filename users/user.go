@@ -71,6 +71,7 @@ type Change struct {
 	AddGroups    []string
 	RemoveGroups []string
 	Active       *bool
+	KeepSessions bool // of whom is disabled
 	Staff        *bool
 	Superuser    *bool
 }

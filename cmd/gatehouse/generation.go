@@ -28,7 +28,8 @@ type parts struct {
 func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g := &generation{}
 	outside := proxy.Parts{Logger: with.logger}
-	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Logger: with.logger})
+	loaded.Blame("login", loaded.Login.Check())
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.endpoints = hasten(authority.Endpoints())

@@ -235,14 +235,14 @@ func (p *program) userPasswd() *cobra.Command {
 }
 
 func (p *program) userActive(word, short string, active bool) *cobra.Command {
-	var asJSON bool
+	var asJSON, keep bool
 	cmd := p.configured(&cobra.Command{
 		Use:   word + " NAME",
 		Short: short,
 		Args:  oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
-				user, err := store.UpdateUser(ctx, args[0], users.Change{Active: &active})
+				user, err := store.UpdateUser(ctx, args[0], users.Change{Active: &active, KeepSessions: keep})
 				if err != nil {
 					return explain(err, args[0])
 				}
@@ -250,6 +250,9 @@ func (p *program) userActive(word, short string, active bool) *cobra.Command {
 			})
 		},
 	})
+	if !active {
+		cmd.Flags().BoolVar(&keep, "keep-sessions", false, "leave tokens that are out alone, where tokens.accept_inactive lets them in")
+	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

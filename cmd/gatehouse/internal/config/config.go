@@ -37,6 +37,8 @@ type Bootstrap struct {
 
 // Login is the `login` section.
 type Login struct {
+	tokens.Login `mapstructure:",squash"`
+
 	// Hashing is how passwords are encoded.
 	Hashing password.Config `mapstructure:"hashing"`
 }
@@ -46,7 +48,7 @@ func Defaults() File {
 	return File{
 		Config: proxy.DefaultConfig(),
 		Store:  users.DefaultConfig(),
-		Login:  Login{Hashing: password.DefaultConfig()},
+		Login:  Login{Login: tokens.DefaultLogin(), Hashing: password.DefaultConfig()},
 		Tokens: tokens.DefaultConfig(),
 	}
 }
