@@ -34,7 +34,7 @@ func (g *Gateway) admit(in *http.Request, d *Decision) *Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	path, err := route.Canonical(target)
+	path, err := route.CanonicalWithSlashes(target)
 	if err != nil {
 		return refuseUnmatched(err)
 	}

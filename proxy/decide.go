@@ -22,7 +22,7 @@ type Decision struct {
 
 	upstream *upstream.Upstream
 	line     *upstream.Line // to upstream, with the timeouts of what was matched
-	target   route.Path     // Path with the route's prefix taken off
+	target   route.Path     // Path as the route and rule change it
 	local    http.Handler   // an endpoint of gatehouse itself, in place of an upstream
 }
 
@@ -43,6 +43,9 @@ func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
 	match, err := g.table.Match(d.Host, d.Path, in.Method)
 	if err != nil {
 		return d, refuseUnmatched(err)
+	}
+	if !g.sameForOverride(in, d.Host, d.Path, match) {
+		return d, refuseOverride
 	}
 	d.Match = match
 	if refusal := g.authorize(in, &d); refusal != nil {

@@ -10,8 +10,10 @@
 //	              hosts, CONNECT, two credentials; one canonical path from here on
 //	client.go     who the client is, through the proxies that are trusted
 //	local.go      the endpoints that gatehouse answers itself
+//	override.go   the method that a backend may take instead of the one that was sent
 //	authorize.go  the credential, and the route's policy on its owner
 //	rewrite.go    the request that the upstream receives
+//	location.go   what its answer says about paths, as clients must ask for them
 //	body.go       how long a body is waited for, and how large it may be
 //	lines.go      the upstreams, with the timeouts of each route and rule
 //	forward.go    sending it, and what comes back
@@ -28,7 +30,8 @@
 // The path is made canonical once (package route); what is matched is what is
 // forwarded, byte for byte. The query is forwarded as it was sent, also if it holds
 // what Go's parser rejects (`a=1;b=2`, `%zz`), but for raw bytes beyond ASCII, which
-// are escaped: no decision reads it. Bodies and answers pass unchanged. Removed are: headers that hold an identity or speak about
+// are escaped: no decision reads it. Bodies pass unchanged, and answers but for
+// what their headers say about paths. Removed are: headers that hold an identity or speak about
 // forwarding, under every spelling that a backend may take for them (package
 // identity), `Authorization` unless the configuration forwards it, hop-by-hop
 // headers, trailers of requests, and

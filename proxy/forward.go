@@ -60,9 +60,10 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	x.gateway.rewrite(x.decision, pr.Out)
 }
 
-// look changes nothing in an answer. It refuses one that would make a tunnel of a
-// connection without having been asked to.
+// look changes nothing in an answer but what it says about paths. It refuses one that
+// would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
+	x.decision.publish(answer.Header, answer.Request.URL)
 	if answer.StatusCode == http.StatusSwitchingProtocols && answer.Request.Header.Get("Upgrade") == "" {
 		return upstream.ErrSwitched
 	}

@@ -34,6 +34,7 @@ var (
 	refuseTwoCredentials = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one Authorization header.")
 	refuseUpgrade        = refusal(http.StatusBadRequest, "bad_upgrade", "Malformed request: the Upgrade header is not valid.")
 	refuseMethod         = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method is not written in capitals.")
+	refuseOverride       = refusal(http.StatusBadRequest, "method_override", "Malformed request: a header asks for another method, for which another policy holds.")
 	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")
 	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail)
 	refuseForbidden      = refusal(http.StatusForbidden, "forbidden", permissionDetail)

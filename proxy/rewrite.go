@@ -14,7 +14,6 @@ import (
 // aim finds the upstream of what was matched, the path that it gets and what it is
 // told about the user. All is decided here and never looked at again.
 func (g *Gateway) aim(d *Decision) *Refusal {
-	matched := d.Match.Route
 	d.line = g.lines.find(d.Match)
 	if d.line == nil {
 		return refuseNoRoute // New has checked that it exists
@@ -26,14 +25,11 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 			return refuseIdentity(err)
 		}
 	}
-	d.target = d.Path
-	if matched.StripPrefix != "" {
-		path, err := d.Path.Strip(matched.StripPrefix)
-		if err != nil {
-			return refuseUnmatched(err)
-		}
-		d.target = path
+	path, err := d.Match.Aim().Forward(d.Path)
+	if err != nil {
+		return refuseUnmatched(err)
 	}
+	d.target = path
 	return nil
 }
 
@@ -43,7 +39,7 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 	out.URL = &url.URL{
 		// Scheme and Host are those of the server that the upstream chooses.
-		Path: d.target.Decoded, RawPath: d.target.Escaped,
+		Path: d.target.Unescaped(), RawPath: d.target.Escaped,
 		// Opaque is what goes on the wire: the matched bytes. From Path and RawPath
 		// net/url might choose another spelling.
 		Opaque: d.target.Escaped,
@@ -83,6 +79,9 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 		// The client alone, not the way it came: right for backends that read the
 		// first entry and for those that read the last.
 		header["X-Forwarded-For"] = values[4:5:5]
+	}
+	if prefix := d.Match.Aim().Prefix(); prefix != "" {
+		header["X-Forwarded-Prefix"] = []string{prefix}
 	}
 	maps.Copy(header, d.Identity)
 }

@@ -81,6 +81,7 @@ func TestDjangoUnderGunicorn(t *testing.T) {
 	})
 
 	nobodyGetsIntoAdmin(t, site, access)
+	pathsAreChangedAndComeBack(t, site, access)
 	believesNobodyElse(t, site, access, func(t *testing.T, path string, header http.Header, want string) {
 		got := whoami(t, path, header)
 		got.believes(t, want)

@@ -78,7 +78,7 @@ func below(top, target string) bool {
 }
 
 // raw sends a request target as its bytes are.
-func (s *site) raw(t *testing.T, target, token string) (int, []byte) {
+func (s *site) raw(t *testing.T, target, token string, headers ...string) (int, []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
@@ -89,6 +89,9 @@ func (s *site) raw(t *testing.T, target, token string) (int, []byte) {
 	authorization := ""
 	if token != "" {
 		authorization = "Authorization: Bearer " + token + "\r\n"
+	}
+	for _, header := range headers {
+		authorization += header + "\r\n"
 	}
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example\r\n%sConnection: close\r\n\r\n", target, authorization)
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -140,7 +140,8 @@ type site struct {
 	out     *lockedBuffer
 }
 
-// siteConfig protects everything but /public/*, and lets staff alone into /admin/*.
+// siteConfig protects everything but /public/*, and lets staff alone into /admin/*; the
+// same application is also below /old.
 const siteConfig = `
 server: { listen: %q }
 store: { dsn: gatehouse.db }
@@ -154,6 +155,15 @@ routes:
       - { path: /public/*, auth: public }
       - { path: /maybe/*, auth: optional }
       - { path: /admin/*, auth: { groups: [staff] } }
+      - { path: /files/*, auth: public, encoded_slash: keep }
+      - { path: /files/admin/*, auth: { groups: [staff] } }
+  - to: app
+    path: /old/*
+    strip_prefix: /old
+    rules:
+      - { path: /old/public/*, auth: public, encoded_slash: keep }
+      - { path: /old/admin/*, auth: { groups: [staff] } }
+      - { path: /old/v1/*, auth: public, rewrite: { from: /old/v1/*, to: /public/v1/* } }
 `
 
 // startSite runs the program in front of a backend, with a user for each name.

@@ -40,10 +40,10 @@ func (p *program) routes() error {
 	for _, row := range g.gateway.Rows() {
 		rows = append(rows, []string{
 			cmp.Or(row.Host, "*"), row.Path, cmp.Or(strings.Join(row.Methods, ","), "*"), row.Policy.String(),
-			row.To, row.StripPrefix, written(loaded, row),
+			row.To, row.ForwardedAs, written(loaded, row),
 		})
 	}
-	return table(p.stdout, []string{"HOST", "PATH", "METHODS", "AUTH", "TO", "STRIP", "WRITTEN"}, rows)
+	return table(p.stdout, []string{"HOST", "PATH", "METHODS", "AUTH", "TO", "FORWARDED AS", "WRITTEN"}, rows)
 }
 
 // written says where a row stands: the key, and the line of it.

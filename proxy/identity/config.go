@@ -4,7 +4,7 @@ import "errors"
 
 // Config is the `identity` section: which headers tell an upstream who the user is.
 // No client can send them, nor X-Forwarded-*, Forwarded, X-Real-IP, X-Original-*,
-// X-Rewrite-* and Proxy, in any spelling.
+// X-Rewrite-*, Proxy, Script-Name and Path-Info, in any spelling.
 type Config struct {
 	// Headers maps a header's name to what it says: user_id, username, email, groups,
 	// or a claim of the token. Names have dashes, no underscores. Default: X-User-Id,

@@ -28,10 +28,13 @@ type header struct {
 
 // own never comes from a client: the default headers, so that a backend that still
 // reads one after it was renamed is safe, and what gatehouse says about forwarding.
-// Proxy is what CGI makes HTTP_PROXY of (CVE-2016-5385).
+// Proxy is what CGI makes HTTP_PROXY of (CVE-2016-5385). Script-Name and Path-Info are
+// what gunicorn believes of a proxy on its own machine about where the path begins:
+// with one of them /public/admin is /admin there.
 var own = []string{
 	"X-User-Id", "X-User-Name", "X-User-Email", "X-User-Groups",
 	"X-Forwarded-*", "Forwarded", "X-Real-IP", "X-Original-*", "X-Rewrite-*", "Proxy",
+	"Script-Name", "Path-Info",
 }
 
 // framing are headers that belong to the request itself. They pass as they are,

@@ -11,8 +11,9 @@ type Path struct {
 	// without control characters, has no segment "." or "..", and no empty segment but
 	// a last one (the trailing slash). A slash in it always separates segments.
 	Decoded string
-	// Escaped is what is forwarded. It decodes to Decoded, and Canonical gives it back
-	// unchanged.
+	// Escaped is what is forwarded. It decodes to Decoded, in which a slash or backslash
+	// that was sent escaped stays so (%2F, %5C); nothing else in Decoded looks like that.
+	// Canonical gives it back unchanged.
 	Escaped string
 	// RawQuery is the query as sent, except that bytes outside ASCII are escaped.
 	RawQuery string
@@ -24,6 +25,7 @@ type Path struct {
 
 	readings  []string // what else a backend may read in Decoded: see readings.go
 	canonical bool
+	slashes   bool // an escaped slash or backslash is in it
 }
 
 // Target is the request-target in origin-form: path and query.
@@ -49,6 +51,7 @@ const (
 	badEscape     = "an invalid percent escape"
 	badControl    = "an encoded control character"
 	badSeparator  = "an encoded slash or backslash"
+	badSlashDots  = "an encoded slash or backslash beside a dot segment"
 	badBackslash  = "a backslash"
 	badUTF8       = "not valid UTF-8"
 	badDot        = "an encoded dot segment"
@@ -84,7 +87,15 @@ const (
 //
 // The zero Path comes with an error. It allocates only for targets that are not
 // canonical already.
-func Canonical(target string) (Path, error) {
+func Canonical(target string) (Path, error) { return canonical(target, false) }
+
+// CanonicalWithSlashes is Canonical but for escaped slashes and backslashes, which
+// stay as they are, part of a segment. Whether one may pass is for Table.Match to say,
+// which must be asked: it knows encoded_slash of what was matched, and takes them for
+// separators too, as many a backend does.
+func CanonicalWithSlashes(target string) (Path, error) { return canonical(target, true) }
+
+func canonical(target string, slashes bool) (Path, error) {
 	if target == "" || target[0] != '/' {
 		return Path{}, &BadPath{badForm}
 	}
@@ -98,10 +109,18 @@ func Canonical(target string) (Path, error) {
 		p.Decoded, p.Escaped = raw, raw
 		return p, nil
 	}
-	if reason := p.resolve(raw); reason != "" {
+	if reason := p.resolve(raw, slashes); reason != "" {
 		return Path{}, &BadPath{reason}
 	}
-	if p.readings, reason = readings(p.Decoded); reason != "" {
+	if p.slashes {
+		if strings.Contains(p.Escaped, "%252F") || strings.Contains(p.Escaped, "%255C") {
+			return Path{}, &BadPath{badTwice} // in Decoded it would look like one that was escaped once
+		}
+		p.readings, reason = readingsOfSlashes(p.Decoded)
+	} else {
+		p.readings, reason = readings(p.Decoded)
+	}
+	if reason != "" {
 		return Path{}, &BadPath{reason}
 	}
 	return p, nil
@@ -153,7 +172,7 @@ func plain(raw string) bool {
 }
 
 // resolve fills Decoded, Escaped and Changed from the raw path.
-func (p *Path) resolve(raw string) (reason string) {
+func (p *Path) resolve(raw string, slashes bool) (reason string) {
 	type segment struct{ decoded, escaped string }
 	var (
 		path           []segment
@@ -169,10 +188,15 @@ func (p *Path) resolve(raw string) (reason string) {
 			p.Changed = p.Changed || more
 			continue
 		}
-		decoded, again, reason = unescape(decoded[:0], again[:0], sent)
+		var kept bool
+		decoded, again, kept, reason = unescape(decoded[:0], again[:0], sent)
 		if reason != "" {
 			return reason
 		}
+		if kept && !slashes {
+			return badSeparator
+		}
+		p.slashes = p.slashes || kept
 		s := segment{string(decoded), string(again)}
 		params = params || strings.Contains(s.decoded, ";")
 		trailing = false
@@ -200,6 +224,9 @@ func (p *Path) resolve(raw string) (reason string) {
 		// different places.
 		return badParams
 	}
+	if dots && p.slashes {
+		return badSlashDots // as with parameters
+	}
 	decoded, again = decoded[:0], again[:0]
 	for _, s := range path {
 		decoded = append(append(decoded, '/'), s.decoded...)
@@ -212,21 +239,24 @@ func (p *Path) resolve(raw string) (reason string) {
 	return ""
 }
 
-// unescape appends one segment in both forms.
-func unescape(decoded, escaped []byte, segment string) (_, _ []byte, reason string) {
+// unescape appends one segment in both forms. slash tells that a slash or backslash
+// was escaped in it, which it still is in both.
+func unescape(decoded, escaped []byte, segment string) (_, _ []byte, slash bool, reason string) {
 	for i := 0; i < len(segment); i++ {
 		c := segment[i]
 		if c == '%' {
 			if i+2 >= len(segment) || !isHex(segment[i+1]) || !isHex(segment[i+2]) {
-				return nil, nil, badEscape // IIS's %u002e too
+				return nil, nil, false, badEscape // IIS's %u002e too
 			}
 			c = unhex(segment[i+1])<<4 | unhex(segment[i+2])
 			i += 2
 			switch {
 			case c < ' ' || c == 0x7f:
-				return nil, nil, badControl
+				return nil, nil, false, badControl
 			case c == '/' || c == '\\':
-				return nil, nil, badSeparator
+				slash = true
+				escaped, decoded = appendEscape(escaped, c), appendEscape(decoded, c)
+				continue
 			case class[c]&unreserved != 0:
 				escaped = append(escaped, c)
 			default:
@@ -237,11 +267,11 @@ func unescape(decoded, escaped []byte, segment string) (_, _ []byte, reason stri
 		}
 		switch {
 		case c <= ' ' || c == 0x7f:
-			return nil, nil, badByte
+			return nil, nil, false, badByte
 		case c == '#':
-			return nil, nil, badFragment
+			return nil, nil, false, badFragment
 		case c == '\\':
-			return nil, nil, badBackslash
+			return nil, nil, false, badBackslash
 		case class[c]&pathByte != 0:
 			escaped = append(escaped, c)
 		default:
@@ -249,7 +279,7 @@ func unescape(decoded, escaped []byte, segment string) (_, _ []byte, reason stri
 		}
 		decoded = append(decoded, c)
 	}
-	return decoded, escaped, ""
+	return decoded, escaped, slash, ""
 }
 
 // checkSegment refuses a decoded segment that no reading can make harmless.
@@ -276,7 +306,10 @@ func checkSegment(s string) (reason string) {
 // Strip takes a prefix (canonical and decoded, without a trailing slash: "/old") off
 // the front of the path, by whole segments: /old/x becomes /x, and /old becomes /. What is left is held
 // against Canonical once more. An error is a *BadPath.
-func (p Path) Strip(prefix string) (Path, error) {
+func (p Path) Strip(prefix string) (Path, error) { return p.replace(prefix, "") }
+
+// replace puts another prefix (canonical and escaped) in the place of one that is taken off.
+func (p Path) replace(prefix, by string) (Path, error) {
 	if !p.canonical {
 		return Path{}, &BadPath{badUnchecked}
 	}
@@ -289,19 +322,39 @@ func (p Path) Strip(prefix string) (Path, error) {
 		if next := strings.IndexByte(rest, '/'); next >= 0 {
 			rest = rest[next:]
 		} else {
-			rest = "/"
+			rest = ""
 		}
 	}
-	q, err := Canonical(rest)
+	rest = by + rest
+	if rest == "" {
+		rest = "/"
+	}
+	return p.become(rest)
+}
+
+// become gives the path other bytes, which must be canonical themselves.
+func (p Path) become(escaped string) (Path, error) {
+	q, err := canonical(escaped, p.slashes)
 	if err != nil {
 		return Path{}, err
 	}
-	if q.Escaped != rest {
+	if q.Escaped != escaped {
 		return Path{}, &BadPath{badPrefix}
 	}
 	q.RawQuery, q.ForceQuery, q.Changed = p.RawQuery, p.ForceQuery, p.Changed
 	return q, nil
 }
+
+// Unescaped is Escaped with nothing escaped in it: Decoded, but for slashes and
+// backslashes that were sent escaped.
+func (p Path) Unescaped() string {
+	if !p.slashes {
+		return p.Decoded
+	}
+	return asSeparators.Replace(p.Decoded)
+}
+
+var asSeparators = strings.NewReplacer("%2F", "/", "%5C", "\\")
 
 func appendEscape(b []byte, c byte) []byte {
 	const digits = "0123456789ABCDEF"

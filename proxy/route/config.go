@@ -30,6 +30,17 @@ type Config struct {
 	// "/old", the request /old/x reaches the upstream as /x. It must be the path of
 	// the route or a parent of it. Default: nothing.
 	StripPrefix string `mapstructure:"strip_prefix"`
+	// AddPrefix is put in front of the path, after strip_prefix: with "/app", the
+	// request /x reaches the upstream as /app/x. Default: nothing.
+	AddPrefix string `mapstructure:"add_prefix"`
+	// Rewrite is both in one line, in place of strip_prefix and add_prefix.
+	Rewrite Rewrite `mapstructure:"rewrite"`
+	// EncodedSlash says what becomes of a path with a slash or backslash that is
+	// escaped (%2F, %5C): reject, the default, is 400; keep forwards it as it was sent.
+	// Rules are then held against the path with the slash as part of a segment, and
+	// against the path with a separator in its place; where that leads to another
+	// policy, it is 400 all the same.
+	EncodedSlash string `mapstructure:"encoded_slash"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// upstream says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -47,9 +58,24 @@ type RuleConfig struct {
 	Methods []string `mapstructure:"methods"`
 	// Auth is who may pass, as on a route. Default: the route's.
 	Auth Auth `mapstructure:"auth"`
+	// Rewrite takes the place of all that the route says about the path; with the same
+	// path in from and to, the path is forwarded as it is.
+	Rewrite Rewrite `mapstructure:"rewrite"`
+	// EncodedSlash is reject or keep, as on a route. Default: the route's.
+	EncodedSlash string `mapstructure:"encoded_slash"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// route says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
+}
+
+// Rewrite replaces the front of the path: {from: /a/*, to: /b/*} makes /b/x of /a/x, and
+// {from: /login, to: /accounts/login/} another path of one.
+type Rewrite struct {
+	// From is a path or a subtree that holds everything that is matched.
+	From string `mapstructure:"from"`
+	// To is what takes its place: a subtree for a subtree, a path for a path. A slash at
+	// the end of a path is sent.
+	To string `mapstructure:"to"`
 }
 
 // Timeouts bound what a request may wait for at its upstream, which says what each

@@ -30,8 +30,10 @@ func (m Match) field() string {
 	return m.Route.Field()
 }
 
-// same reports whether a request fares alike under both.
-func (m Match) same(n Match) bool { return m.Route == n.Route && m.Policy().Equal(n.Policy()) }
+// Same reports whether a request fares alike under both.
+func (m Match) Same(n Match) bool {
+	return m.Route == n.Route && m.Policy().Equal(n.Policy()) && m.Aim() == n.Aim() && m.keepsSlashes() == n.keepsSlashes()
+}
 
 // ErrNoRoute says that no route speaks for the request. A 404.
 var ErrNoRoute = errors.New("no route")
@@ -44,7 +46,7 @@ func (*BadMethod) Error() string {
 }
 
 // Match finds what speaks for a request: host as in Host, with or without port,
-// path from Canonical, method as sent. It does not allocate for a path that has one
+// path from Canonical or CanonicalWithSlashes, method as sent. It does not allocate for a path that has one
 // reading. Errors: ErrNoRoute (404); *BadHost, *BadPath and *BadMethod (400), the
 // latter two when a backend may take the request for one with another
 // policy: by another reading of the path, or because it takes no notice of letter
@@ -63,18 +65,21 @@ func (t *Table) Match(host string, path Path, method string) (Match, error) {
 	if found == nil {
 		return Match{}, ErrNoRoute
 	}
-	if near != nil && !near.match.same(found.match) {
+	if path.slashes && !found.match.keepsSlashes() {
+		return Match{}, &BadPath{badSeparator}
+	}
+	if near != nil && !near.match.Same(found.match) {
 		return Match{}, &BadPath{badLetterCase}
 	}
 	if method != capitals {
 		// Django takes "delete" for DELETE; others do not, and may do anything.
-		if as, _ := t.find(name, path.Decoded, method); as == nil || !as.match.same(found.match) {
+		if as, _ := t.find(name, path.Decoded, method); as == nil || !as.match.Same(found.match) {
 			return Match{}, &BadMethod{}
 		}
 	}
 	for _, reading := range path.readings {
 		other, near := t.find(name, reading, capitals)
-		if other == nil || !other.match.same(found.match) || near != nil && !near.match.same(found.match) {
+		if other == nil || !other.match.Same(found.match) || near != nil && !near.match.Same(found.match) {
 			return Match{}, &BadPath{badAmbiguous}
 		}
 	}

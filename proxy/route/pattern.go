@@ -97,8 +97,8 @@ func parsePattern(text string) (p pattern, problem, fix string) {
 	return pattern{base, tree}, "", ""
 }
 
-// parsePrefix reads a prefix to strip.
-func parsePrefix(text string) (base, problem, fix string) {
+// parsePrefix reads a prefix to strip or to add.
+func parsePrefix(key, text string) (base, problem, fix string) {
 	p, problem, fix := parsePattern(text)
 	switch {
 	case problem != "":
@@ -106,7 +106,7 @@ func parsePrefix(text string) (base, problem, fix string) {
 	case p.tree:
 		return "", "a prefix is a path without *", "write " + quote(pattern{base: p.base}.String())
 	case p.base == "":
-		return "", "this prefix takes nothing off", "leave strip_prefix out"
+		return "", "this prefix is nothing", "leave " + key + " out"
 	}
 	return p.base, "", ""
 }

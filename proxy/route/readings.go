@@ -67,6 +67,46 @@ func readings(decoded string) (others []string, reason string) {
 	return all[1:], ""
 }
 
+// readingsOfSlashes is readings for a path with escaped slashes or backslashes in it
+// (%2F, %5C in decoded): those of the path in which they are part of a segment, and
+// those of the paths in which one of the two, or both, separate segments.
+func readingsOfSlashes(decoded string) (others []string, reason string) {
+	// Within a segment they are something that no other path holds: a character of no
+	// meaning, which has no reading of its own.
+	const within = "\ue000"
+	if strings.Contains(decoded, within) {
+		return nil, badReadings
+	}
+	for i, replace := range []*strings.Replacer{
+		strings.NewReplacer("%2F", within, "%5C", within),
+		strings.NewReplacer("%2F", "/", "%5C", within),
+		strings.NewReplacer("%2F", within, "%5C", "/"),
+		strings.NewReplacer("%2F", "/", "%5C", "/"),
+	} {
+		path := replace.Replace(decoded)
+		if i > 0 {
+			path = eachSegment(path, func(segment string) string { return segment })
+		}
+		for segment := range strings.SplitSeq(path[1:], "/") {
+			if segment == "" {
+				continue
+			}
+			if reason := checkSegment(segment); reason != "" {
+				return nil, reason
+			}
+		}
+		more, reason := readings(path)
+		if reason != "" {
+			return nil, reason
+		}
+		if i > 0 {
+			others = append(others, path)
+		}
+		others = append(others, more...)
+	}
+	return others, ""
+}
+
 // decodeAgain is the second unescaping that a backend behind another server does.
 func decodeAgain(path string) (_, reason string) {
 	if strings.IndexByte(path, '%') < 0 {

@@ -13,7 +13,7 @@ type Row struct {
 	Methods     []string // none is all
 	Policy      Policy
 	To          string
-	StripPrefix string
+	ForwardedAs string // the path at the upstream, where it is another; written like Path
 	Route       string // its name
 	RouteIndex  int
 	RuleIndex   int // -1: the route itself
@@ -29,7 +29,7 @@ func (t *Table) Rows() []Row { return slices.Clone(t.rows) }
 
 func newRow(h hostPattern, p pattern, m Match) Row {
 	row := Row{
-		Host: h.String(), Path: p.String(), To: m.Route.To, StripPrefix: m.Route.StripPrefix,
+		Host: h.String(), Path: p.String(), To: m.Route.To, ForwardedAs: m.Aim().pattern(p),
 		Policy: m.Policy(), Route: m.Route.Name, RouteIndex: m.Route.Index, RuleIndex: -1, host: h, path: p, match: m,
 	}
 	if m.Rule != nil {

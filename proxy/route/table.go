@@ -9,15 +9,17 @@ import (
 
 // Route is one compiled entry of `routes`. Nobody changes it.
 type Route struct {
-	Name        string
-	Index       int      // in `routes`
-	Hosts       []string // canonical; none is any host
-	Path        string   // as it would be written
-	To          string   // name of the upstream, in lower case
-	StripPrefix string   // for Path.Strip; "" is nothing to strip
-	Policy      Policy
-	Timeouts    Timeouts
-	Rules       []*Rule
+	Name     string
+	Index    int      // in `routes`
+	Hosts    []string // canonical; none is any host
+	Path     string   // as it would be written
+	To       string   // name of the upstream, in lower case
+	Policy   Policy
+	Timeouts Timeouts
+	Rules    []*Rule
+
+	aim         *Aim
+	keepSlashes bool
 }
 
 // Field is the key path of the route in the file.
@@ -32,6 +34,9 @@ type Rule struct {
 	Policy  Policy
 	// Timeouts are the route's where the rule says none.
 	Timeouts Timeouts
+
+	aim         *Aim
+	keepSlashes bool
 }
 
 // Field is the key path of the rule in the file.
@@ -161,16 +166,8 @@ func (b *builder) route(i int, cfg *Config) {
 	}
 	r.Policy = cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults)
 	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
-	if cfg.StripPrefix != "" {
-		prefix, problem, fix := parsePrefix(cfg.StripPrefix)
-		switch {
-		case problem != "":
-			b.faults.add(at+".strip_prefix", problem, fix)
-		case pathOK && !below(whole.base, prefix):
-			b.faults.add(at+".strip_prefix", fmt.Sprintf("paths of this route need not begin with %q", prefix), fmt.Sprintf("write path: %s/*", prefix))
-		}
-		r.StripPrefix = prefix
-	}
+	r.aim = b.aim(at, cfg, whole, pathOK)
+	r.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, false)
 	if hostsOK && pathOK {
 		b.add(hosts, whole, nil, &target{Match{Route: r}, whole})
 	}
@@ -195,6 +192,8 @@ func (b *builder) rule(r *Route, j int, cfg *RuleConfig, hosts []hostPattern, wh
 		return
 	}
 	rule.Path = p.String()
+	rule.aim = b.ruleAim(at, cfg.Rewrite, p, ok, r.aim)
+	rule.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, r.keepSlashes)
 	if ok && placed && !whole.holds(p) {
 		fix := fmt.Sprintf("write a path inside %s, or another route", whole)
 		if inside := (pattern{whole.base + p.base, p.tree}); whole.tree && whole.base != "" {

@@ -257,7 +257,7 @@ func TestFaults(t *testing.T) {
 		{"a bad host", one(func(c *Config) { c.Host = hosts("a.test:80") }), `routes[0].host: the port is no part of the host that is matched; write "a.test"`},
 		{"a bad path", one(func(c *Config) { c.Path = "/x*" }), `routes[0].path: a * stands only behind a slash, for all that is below; write "/x/*" for "/x" and all below it`},
 		{"a bad prefix", one(func(c *Config) { c.Path, c.StripPrefix = "/old/*", "/old/*" }), `routes[0].strip_prefix: a prefix is a path without *; write "/old"`},
-		{"a prefix that strips nothing", one(func(c *Config) { c.Path, c.StripPrefix = "/old/*", "/" }), `routes[0].strip_prefix: this prefix takes nothing off; leave strip_prefix out`},
+		{"a prefix that strips nothing", one(func(c *Config) { c.Path, c.StripPrefix = "/old/*", "/" }), `routes[0].strip_prefix: this prefix is nothing; leave strip_prefix out`},
 		{"a prefix that paths need not have", one(func(c *Config) { c.Path, c.StripPrefix = "/old/*", "/old/app" }), `routes[0].strip_prefix: paths of this route need not begin with "/old/app"; write path: /old/app/*`},
 		{"a prefix that ends inside a name", one(func(c *Config) { c.Path, c.StripPrefix = "/older/*", "/old" }), `routes[0].strip_prefix: paths of this route need not begin with "/old"; write path: /old/*`},
 		{"gatehouse's own path", one(func(c *Config) { c.Path = "/api/token/verify/*" }), `routes[0].path: gatehouse itself answers /api/token/*, so no request comes here; write another path, or move tokens.base_path`},
@@ -361,18 +361,18 @@ func TestRowsAreInMatchOrder(t *testing.T) {
 		}},
 	}
 	want := []string{
-		"crm.example.com /old/x [] deny crm /old crm 2 3",
-		"crm.example.com /old/a/b/* [] deny crm /old crm 2 1",
-		"crm.example.com /old/a/* [PUT POST] groups: w crm /old crm 2 2",
-		"crm.example.com /old/a/* [] public crm /old crm 2 0",
-		"crm.example.com /old/* [] required crm /old crm 2 -1",
+		"crm.example.com /old/x [] deny crm /x crm 2 3",
+		"crm.example.com /old/a/b/* [] deny crm /a/b/* crm 2 1",
+		"crm.example.com /old/a/* [PUT POST] groups: w crm /a/* crm 2 2",
+		"crm.example.com /old/a/* [] public crm /a/* crm 2 0",
+		"crm.example.com /old/* [] required crm /* crm 2 -1",
 		"*.shop.example.com /* [] public shop  shop 1 -1",
 		"*.example.com /* [] public shop  shop 1 -1",
 		" /* [] required app  rest 0 -1",
 	}
 	var got []string
 	for _, r := range mustTable(t, routes, upstreams).Rows() {
-		got = append(got, fmt.Sprint(r.Host, " ", r.Path, " ", r.Methods, " ", r.Policy, " ", r.To, " ", r.StripPrefix, " ", r.Route, " ", r.RouteIndex, " ", r.RuleIndex))
+		got = append(got, fmt.Sprint(r.Host, " ", r.Path, " ", r.Methods, " ", r.Policy, " ", r.To, " ", r.ForwardedAs, " ", r.Route, " ", r.RouteIndex, " ", r.RuleIndex))
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
