@@ -60,7 +60,7 @@ func (r *recorder) WriteHeader(status int) {
 		if header := r.Header(); len(header["Content-Type"]) == 0 {
 			header["Content-Type"] = nil
 		}
-		if r.body.halfRead() {
+		if r.in.ProtoMajor == 1 && r.body.halfRead() {
 			// net/http would wait for the rest before it lets the answer go.
 			r.Header()["Connection"] = []string{"close"}
 		}

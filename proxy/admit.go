@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"gatehouse/proxy/route"
@@ -13,14 +16,20 @@ import (
 // it one reading of the request: one host, one path, one client.
 func (g *Gateway) admit(in *http.Request, d *Decision) *Refusal {
 	var believed bool
-	d.Host = in.Host
+	d.Host = cmp.Or(in.Host, unsaidHost(in))
 	d.Client, believed = g.trusted.client(in)
 	d.RequestID = requestID(in.Header["X-Request-Id"], believed)
 
+	if len(in.RequestURI) > g.maxURI {
+		return refuseURI
+	}
+	if headSize(in) > g.maxHead {
+		return refuseHead
+	}
 	if in.Method == http.MethodConnect {
 		return refuseConnect
 	}
-	if !validHost(in.Host) {
+	if !validHost(d.Host) {
 		return refuseHost
 	}
 	if len(in.Header["Authorization"]) > 1 {
@@ -40,6 +49,33 @@ func (g *Gateway) admit(in *http.Request, d *Decision) *Refusal {
 	}
 	d.Path = path
 	return nil
+}
+
+// headSize is what the request line and the headers took, without what HTTP/2 saves
+// on the wire.
+func headSize(in *http.Request) int {
+	const between = len(": \r\n")
+	size := len(in.Method) + len(in.RequestURI) + len("  HTTP/1.1\r\n") + len("Host") + between + len(in.Host)
+	for name, values := range in.Header {
+		for _, value := range values {
+			size += len(name) + between + len(value)
+		}
+	}
+	return size
+}
+
+// unsaidHost is the host of an HTTP/1.0 request without one, as old health checks
+// send it: the address that it was sent to. Routes of a host never match it.
+func unsaidHost(in *http.Request) string {
+	if in.ProtoAtLeast(1, 1) {
+		return ""
+	}
+	local, _ := in.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if local == nil {
+		return ""
+	}
+	addr := local.AddrPort()
+	return netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port()).String()
 }
 
 // originForm is the path and query of the request target as it was sent. Not

@@ -217,8 +217,8 @@ func TestAttackMalformedHosts(t *testing.T) {
 	if got := w.raw("GET /public/ HTTP/1.1\n\n"); got.StatusCode != 400 {
 		t.Errorf("no Host: %d", got.StatusCode)
 	}
-	if got := w.raw("GET /public/ HTTP/1.0\n\n"); got.StatusCode != 400 {
-		t.Errorf("no Host, HTTP/1.0: %d", got.StatusCode)
+	if got := w.raw("GET /public/ HTTP/1.0\nHost: a b\n\n"); got.StatusCode != 400 {
+		t.Errorf("a bad Host, HTTP/1.0: %d", got.StatusCode)
 	}
 	if got := w.raw("GET /public/ HTTP/1.1\nHost: app.example.com\nHost: evil.example.com\n\n"); got.StatusCode != 400 {
 		t.Errorf("two Hosts: %d", got.StatusCode)

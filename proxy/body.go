@@ -12,7 +12,7 @@ import (
 
 // What may be wrong with a body while it is forwarded, beside its size.
 var (
-	errSlowBody   = errors.New("the client paused while it sent the body")
+	errSlowBody   = fmt.Errorf("the client paused while it sent the body: %w", os.ErrDeadlineExceeded) // endpoints know it by this
 	errBrokenBody = errors.New("the body cannot be read")
 )
 

@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"fmt"
+	"cmp"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,66 +25,24 @@ func (c Client) Scheme() string {
 	return "http"
 }
 
-// trusted is the set of proxies in front of us; nil trusts nobody.
-type trusted []netip.Prefix
+// trusted is the set of proxies in front of us; the zero value trusts nobody.
+type trusted struct{ Peers }
 
 func newTrusted(entries []string) (trusted, []error) {
-	var t trusted
-	var faults []error
-	for i, entry := range entries {
-		prefix, err := netip.ParsePrefix(entry)
-		if err != nil {
-			var addr netip.Addr
-			if addr, err = netip.ParseAddr(entry); err == nil && addr.Zone() == "" {
-				prefix = netip.PrefixFrom(addr, addr.BitLen())
-			}
-		}
-		at := fmt.Sprintf("server.trusted_proxies[%d]", i)
-		switch {
-		case err != nil || !prefix.IsValid():
-			faults = append(faults, &Fault{
-				At: at, Problem: fmt.Sprintf("%q is not an address or a network", entry),
-				Fix: "write it as 10.42.0.0/16 or 10.42.0.7",
-			})
-			continue
-		case prefix.Masked() != prefix:
-			faults = append(faults, &Fault{
-				At: at, Problem: fmt.Sprintf("%q has bits behind its mask", entry), Fix: "write " + prefix.Masked().String(),
-			})
-			continue
-		}
-		if addr := prefix.Addr(); addr.Is4In6() {
-			if prefix.Bits() < 96 {
-				faults = append(faults, &Fault{
-					At: at, Problem: fmt.Sprintf("%q mixes IPv4 and IPv6", entry), Fix: "write the IPv4 network",
-				})
-				continue
-			}
-			prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
-		}
-		t = append(t, prefix)
-	}
-	return t, faults
-}
-
-// holds takes ::ffff:10.0.0.1 and 10.0.0.1 for the same; addr must be unmapped.
-func (t trusted) holds(addr netip.Addr) bool {
-	for _, prefix := range t {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	peers, faults := ParsePeers("server.trusted_proxies", entries)
+	return trusted{peers}, faults
 }
 
 // client finds out who sent the request. believed says whether the peer is a
 // trusted proxy; what others say about themselves is not looked at.
 func (t trusted) client(in *http.Request) (c Client, believed bool) {
-	c = Client{Host: in.Host, TLS: in.TLS != nil}
+	c = Client{Host: cmp.Or(in.Host, unsaidHost(in)), TLS: in.TLS != nil}
 	if peer, err := netip.ParseAddrPort(in.RemoteAddr); err == nil {
 		c.Addr = peer.Addr().Unmap().WithZone("")
 	}
-	believed = len(t) > 0 && c.Addr.IsValid() && t.holds(c.Addr)
+	// A socket file's other end has no address. Whether this is such a connection is
+	// asked of our own end: the other one chooses what it is called.
+	believed = c.Addr.IsValid() && t.holds(c.Addr) || !c.Addr.IsValid() && t.unix && ours(in) == "unix"
 	if believed {
 		c.Addr = t.walk(c.Addr, in.Header["X-Forwarded-For"])
 		switch strings.ToLower(first(in.Header["X-Forwarded-Proto"])) {
@@ -104,6 +62,14 @@ func (t trusted) client(in *http.Request) (c Client, believed bool) {
 		}
 	}
 	return c, believed
+}
+
+// ours is the network of our end of the connection: "tcp", "unix", or "".
+func ours(in *http.Request) string {
+	if local, ok := in.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return local.Network()
+	}
+	return ""
 }
 
 // walk goes from the peer towards the client, right to left, for as long as the
@@ -222,4 +188,15 @@ func (c Client) addrText() string {
 		return ""
 	}
 	return c.Addr.String()
+}
+
+// HostName is the host of a Host header without its port, or "" if the header is not valid.
+func HostName(host string) string {
+	if !validHost(host) {
+		return ""
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		return host[:i]
+	}
+	return host
 }

@@ -3,8 +3,6 @@ package proxy
 import (
 	"cmp"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"gatehouse/proxy/identity"
@@ -30,24 +28,56 @@ type Config struct {
 
 // Server is the `server` section. Changing it needs a restart.
 type Server struct {
-	// Listen is where clients connect to, as host:port; default ":8080", every
-	// interface.
-	Listen string `mapstructure:"listen"`
+	// Listen is where clients connect to, one address or several: host:port;
+	// unix:///run/gatehouse.sock, a socket file; or systemd:NAME, the socket that
+	// systemd opened under this FileDescriptorName (systemd: for all that it opened).
+	// With tls, host:port speaks TLS and a socket file does not; http://host:port
+	// never does. Default ":8080", every interface.
+	Listen []string `mapstructure:"listen"`
+
+	// SocketMode is the mode of socket files that listen names, in octal: whoever may
+	// write to the file may connect. Default "0660", this user and this group.
+	SocketMode string `mapstructure:"socket_mode"`
 
 	// AdminListen is where orchestrators ask whether the gateway is alive and ready
-	// (/livez, /readyz), as host:port; empty, the default, is nowhere. Danger: keep it
-	// off the network that clients are on.
+	// (/livez, /readyz), as host:port or unix:///path; empty, the default, is nowhere.
+	// It never speaks TLS. Danger: keep it off the network that clients are on.
 	AdminListen string `mapstructure:"admin_listen"`
+
+	// TLS makes listeners speak https. Default: they speak http.
+	TLS TLS `mapstructure:"tls"`
+
+	// H2C lets clients speak HTTP/2 without TLS, from the first byte, where a listener
+	// speaks no TLS: gRPC and proxies inside a cluster do. Default false.
+	H2C bool `mapstructure:"h2c"`
+
+	// HTTP2MaxStreams bounds the requests that one HTTP/2 connection may have under way;
+	// default 100.
+	HTTP2MaxStreams int `mapstructure:"http2_max_streams"`
+
+	// ProxyProtocol is spoken by load balancers that pass connections on.
+	ProxyProtocol Preamble `mapstructure:"proxy_protocol"`
+
+	// MaxConnections bounds the connections of clients, of all listeners together. At the
+	// bound the connection that has been idle longest is closed for a new one; where none
+	// is idle the new one waits. 0, the default, is no bound but that of the system on
+	// open files.
+	MaxConnections int `mapstructure:"max_connections"`
 
 	// TrustedProxies are the addresses and networks (10.42.0.0/16) of the proxies in
 	// front of gatehouse: their X-Forwarded-For, -Proto, -Host and -Port and their
-	// X-Request-Id are believed. Default none: nobody's. Naming a network from which
+	// X-Request-Id are believed. The word unix is whoever connects to a socket file.
+	// Default none: nobody's. Naming a network from which
 	// clients come lets them choose the address under which they are logged and throttled.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
 
 	// MaxHeaderBytes bounds the request line and the headers together; default
 	// 32KiB. A larger request is answered 431.
 	MaxHeaderBytes Bytes `mapstructure:"max_header_bytes"`
+
+	// MaxURI bounds the target of a request, path and query together; default 32KiB. A
+	// longer one is answered 414.
+	MaxURI Bytes `mapstructure:"max_uri"`
 
 	// MaxBody bounds the body of a request; default 64MiB, 0 is no bound. A larger
 	// one is answered 413.
@@ -90,8 +120,12 @@ type Drain struct {
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
 	return Config{Server: Server{
-		Listen:            ":8080",
+		Listen:            []string{":8080"},
+		SocketMode:        "0660",
+		TLS:               TLS{MinVersion: "1.2"},
+		HTTP2MaxStreams:   100,
 		MaxHeaderBytes:    32 * KiB,
+		MaxURI:            32 * KiB,
 		MaxBody:           64 * MiB,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadBodyTimeout:   60 * time.Second,
@@ -120,24 +154,14 @@ func (s Server) faults() []error {
 	fault := func(key, problem, fix string) {
 		faults = append(faults, &Fault{At: "server." + key, Problem: problem, Fix: fix})
 	}
-	if problem := listenProblem(s.Listen); problem != "" {
-		fault("listen", problem, `write host:port, or ":8080" for every interface`)
-	}
-	if s.AdminListen != "" {
-		problem := listenProblem(s.AdminListen)
-		if problem == "" && s.AdminListen == s.Listen {
-			problem = fmt.Sprintf("%q is where clients connect to", s.AdminListen)
-		}
-		if problem != "" {
-			fault("admin_listen", problem, `write another host:port, such as "127.0.0.1:9090"`)
-		}
-	}
+	faults = append(faults, s.listenFaults()...)
 	for _, size := range []struct {
 		key   string
 		value Bytes
 		least Bytes
 	}{
 		{"max_header_bytes", s.MaxHeaderBytes, 4 * KiB}, // a bearer token and a browser's headers
+		{"max_uri", s.MaxURI, 256},
 		{"max_body", s.MaxBody, 0},
 	} {
 		if size.value < size.least {
@@ -162,18 +186,4 @@ func (s Server) faults() []error {
 		}
 	}
 	return faults
-}
-
-func listenProblem(listen string) string {
-	if listen == "" {
-		return "no address to listen on"
-	}
-	_, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return fmt.Sprintf("%q is not host:port", listen)
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Sprintf("%q is not a port", port)
-	}
-	return ""
 }

@@ -61,7 +61,7 @@ func fields(err error) []string {
 
 func TestAllFaultsOfAFileAreReportedTogether(t *testing.T) {
 	cfg := proxy.DefaultConfig()
-	cfg.Server.Listen = "8080"
+	cfg.Server.Listen = []string{"8080"}
 	cfg.Server.TrustedProxies = []string{"10.0.0.0/8", "10.0.0.1/8", "proxy.example.com", "::ffff:10.0.0.0/90", "fe80::1%eth0"}
 	cfg.Server.MaxHeaderBytes = 10
 	cfg.Server.MaxBody = -1
@@ -93,9 +93,11 @@ func TestAllFaultsOfAFileAreReportedTogether(t *testing.T) {
 func TestListenAddresses(t *testing.T) {
 	for listen, ok := range map[string]bool{
 		":8080": true, "127.0.0.1:0": true, "[::1]:443": true, "localhost:80": true, "": false, "8080": false, "127.0.0.1": false, ":x": false, ":70000": false, "::1:80": false,
+		"unix:///run/gatehouse.sock": true, "unix://run/gatehouse.sock": false, "unix:///": false, "unix:///" + strings.Repeat("x", 120): false,
+		"http://:8080": true, "https://:8443": false, "systemd:web": true, "systemd:": true,
 	} {
 		cfg := site("127.0.0.1:1")
-		cfg.Server.Listen = listen
+		cfg.Server.Listen = []string{listen}
 		gateway, err := proxy.New(cfg, parts(t, nil))
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", listen, err)

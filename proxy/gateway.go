@@ -24,6 +24,8 @@ type Gateway struct {
 	local        locals
 	table        *route.Table
 	verifier     *tokens.Verifier
+	maxHead      int           // of the request line and the headers
+	maxURI       int           // of the target
 	maxBody      int64         // 0: no bound
 	pause        time.Duration // of a client within a body
 	patience     time.Duration // with a client that does not read its answer
@@ -52,6 +54,8 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	g := &Gateway{
 		verifier:     parts.Verifier,
 		local:        newLocals(parts.Endpoints),
+		maxHead:      int(cfg.Server.MaxHeaderBytes),
+		maxURI:       int(cfg.Server.MaxURI),
 		maxBody:      int64(cfg.Server.MaxBody),
 		pause:        cfg.Server.ReadBodyTimeout,
 		patience:     cfg.Server.WriteTimeout,

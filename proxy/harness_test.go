@@ -92,7 +92,7 @@ func newGateway(t testing.TB, cfg proxy.Config, logger *slog.Logger) *proxy.Gate
 func serve(t testing.TB, handler http.Handler, cfg proxy.Config) (addr string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.MaxHeaderBytes = int(cfg.Server.MaxHeaderBytes)
+	server.Config.MaxHeaderBytes = cfg.Server.HardHeaderBytes()
 	server.Config.ReadHeaderTimeout = cfg.Server.ReadHeaderTimeout
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	server.Start()

@@ -80,7 +80,8 @@ func below(base, path string) bool {
 // localRequest is the request as an endpoint sees it: from the client, where a
 // trusted proxy stands between.
 func (d *Decision) localRequest(in *http.Request) *http.Request {
-	if peer, err := netip.ParseAddrPort(in.RemoteAddr); err != nil || peer.Addr().Unmap() == d.Client.Addr {
+	peer, err := netip.ParseAddrPort(in.RemoteAddr)
+	if err == nil && peer.Addr().Unmap() == d.Client.Addr || err != nil && !d.Client.Addr.IsValid() {
 		return in
 	}
 	local := in.WithContext(in.Context()) // a shallow copy

@@ -33,6 +33,8 @@ var (
 	refuseHost           = refusal(http.StatusBadRequest, "bad_host", "Malformed request: the host is missing or not valid.")
 	refuseTwoCredentials = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one Authorization header.")
 	refuseUpgrade        = refusal(http.StatusBadRequest, "bad_upgrade", "Malformed request: the Upgrade header is not valid.")
+	refuseURI            = refusal(http.StatusRequestURITooLong, "uri_too_long", "The target of the request is too long.")
+	refuseHead           = refusal(http.StatusRequestHeaderFieldsTooLarge, "head_too_large", "The headers of the request are too large.")
 	refuseMethod         = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method is not written in capitals.")
 	refuseOverride       = refusal(http.StatusBadRequest, "method_override", "Malformed request: a header asks for another method, for which another policy holds.")
 	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")

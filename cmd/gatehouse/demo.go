@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/users"
 )
 
@@ -84,13 +85,22 @@ func (p *program) demo(ctx context.Context, listen string) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { served <- s.serve(ctx) }()
-	base := "http://" + reachable(s.listener.Addr())
-	pair, err := obtain(ctx, base)
+	client, _, err := edge.Caller(loaded.Server, s.edge.URLs()[0])
 	if err != nil {
 		stop()
 		return errors.Join(err, <-served)
 	}
-	p.explainDemo(base, pair)
+	base, curl := reachable(s.edge.Addrs()[0])
+	pair, err := obtain(ctx, client, base)
+	if err != nil {
+		stop()
+		return errors.Join(err, <-served)
+	}
+	address := base
+	if curl != "curl" {
+		address = s.edge.URLs()[0]
+	}
+	p.explainDemo(address, base, curl, pair)
 	return <-served
 }
 
@@ -116,20 +126,25 @@ func loadDemo(dir, backend, listen string) (*config.Loaded, error) {
 	return loaded, nil
 }
 
-// reachable is the address under which a person on this machine reaches the listener.
-func reachable(address net.Addr) string {
-	tcp, ok := address.(*net.TCPAddr)
-	if !ok || !tcp.IP.IsUnspecified() {
-		return address.String()
+// reachable is how a person on this machine reaches the listener: the beginning of
+// its URLs, and curl with what it must be told.
+func reachable(address net.Addr) (base, curl string) {
+	switch address := address.(type) {
+	case *net.UnixAddr:
+		return "http://localhost", "curl --unix-socket " + address.Name
+	case *net.TCPAddr:
+		if address.IP.IsUnspecified() {
+			return fmt.Sprintf("http://127.0.0.1:%d", address.Port), "curl"
+		}
 	}
-	return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	return "http://" + address.String(), "curl"
 }
 
 // tokenPair is what a login answers.
 type tokenPair struct{ Access, Refresh string }
 
 // obtain logs in as any client does.
-func obtain(ctx context.Context, base string) (pair tokenPair, err error) {
+func obtain(ctx context.Context, client *http.Client, base string) (pair tokenPair, err error) {
 	body, err := json.Marshal(map[string]string{"username": demoUser, "password": demoPassword})
 	if err != nil {
 		return pair, err
@@ -139,8 +154,7 @@ func obtain(ctx context.Context, base string) (pair tokenPair, err error) {
 		return pair, err
 	}
 	out.Header.Set("Content-Type", "application/json")
-	// Not through a proxy that the environment names.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	client.Timeout = 30 * time.Second
 	answer, err := client.Do(out)
 	if err != nil {
 		return pair, err
@@ -157,11 +171,11 @@ func obtain(ctx context.Context, base string) (pair tokenPair, err error) {
 }
 
 // explainDemo prints what to paste.
-func (p *program) explainDemo(base string, pair tokenPair) {
+func (p *program) explainDemo(address, base, curl string, pair tokenPair) {
 	post := func(path, body string) string {
-		return "curl -X POST " + base + path + " -H 'Content-Type: application/json' -d '" + body + "'"
+		return curl + " -X POST " + base + path + " -H 'Content-Type: application/json' -d '" + body + "'"
 	}
-	fmt.Fprintf(p.stdout, `Gatehouse runs on %[1]s in front of a demo backend. Paste, in another terminal:
+	fmt.Fprintf(p.stdout, `Gatehouse runs on %[7]s in front of a demo backend. Paste, in another terminal:
 
 # Log in as %[2]s: a pair of tokens.
 %[3]s
@@ -188,6 +202,6 @@ Stop with Ctrl-C.
 		post("/api/token/", fmt.Sprintf(`{"username": %q, "password": %q}`, demoUser, demoPassword)),
 		post("/api/token/refresh/", fmt.Sprintf(`{"refresh": %q}`, pair.Refresh)),
 		post("/api/token/verify/", fmt.Sprintf(`{"token": %q}`, pair.Access)),
-		"curl "+base+"/api/protected-endpoint/ -H 'Authorization: Bearer "+pair.Access+"'",
+		curl+" "+base+"/api/protected-endpoint/ -H 'Authorization: Bearer "+pair.Access+"'", address,
 	)
 }

@@ -199,7 +199,7 @@ func TestAddressForAPersonOnThisMachine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := reachable(address); got != want {
+		if got, _ := reachable(address); got != "http://"+want {
 			t.Errorf("reachable(%s) = %s, want %s", listen, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/proxy"
 	"gatehouse/tokens"
 	"gatehouse/users"
@@ -50,6 +51,7 @@ func compile(loaded *config.Loaded) (*generation, error) {
 	loaded.Blame("store", users.Check(loaded.Store))
 	_, err := password.New(loaded.Login.Hashing)
 	loaded.Blame("login.hashing", err)
+	loaded.Blame("server", edge.Check(loaded.Server))
 	with := parts{logger: slog.New(slog.DiscardHandler)}
 	if opensStore(loaded) {
 		with.store = new(users.Store)

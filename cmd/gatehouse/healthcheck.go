@@ -5,45 +5,65 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/cmd/gatehouse/internal/edge"
 )
 
 // healthTime bounds the whole question; orchestrators ask every few seconds.
 const healthTime = 3 * time.Second
 
 func (p *program) healthcheckCommand() *cobra.Command {
-	return p.configured(&cobra.Command{
+	var listen string
+	cmd := p.configured(&cobra.Command{
 		Use:   "healthcheck",
 		Short: "Tell whether the running gateway is ready",
 		Long: `Asks the gateway that runs with the same configuration, on server.admin_listen,
-whether it is ready. Without an admin listener it asks on server.listen whether
-the gateway answers at all. Exits 0 if so and 1 if not. It is for images without
-a shell, where the health check must be the program itself.`,
+whether it is ready. Without an admin listener it asks on the first address of
+server.listen whether the gateway answers at all. Exits 0 if so and 1 if not. It is
+for images without a shell, where the health check must be the program itself.`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.healthcheck(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			flags := map[string]config.Flag{}
+			if cmd.Flags().Changed("listen") {
+				flags["server.listen"] = config.Flag{Name: "--listen", Value: listen}
+			}
+			return p.healthcheck(cmd.Context(), flags)
+		},
 	})
+	cmd.Flags().StringVar(&listen, "listen", "", "`ADDRESS` that the gateway was told to listen on (serve --listen), instead of server.listen")
+	return cmd
 }
 
-func (p *program) healthcheck(ctx context.Context) error {
-	loaded, err := p.load(nil, "server", "tokens")
+func (p *program) healthcheck(ctx context.Context, flags map[string]config.Flag) error {
+	loaded, err := p.load(flags, "server", "tokens")
 	if err != nil {
 		return err
 	}
-	address, ask, word := loaded.Server.AdminListen, askReady, "ready"
+	address, word := loaded.Server.AdminListen, "ready"
 	if address == "" {
-		address, word = loaded.Server.Listen, "answering"
-		ask = func(ctx context.Context, address string) (string, error) {
-			return askAnswer(ctx, address, loaded.Tokens.BasePath+"/")
+		if len(loaded.Server.Listen) == 0 {
+			return failed(errors.New("server.listen names no address"), "")
 		}
+		address, word = loaded.Server.Listen[0], "answering"
+	}
+	client, base, err := edge.Caller(loaded.Server, address)
+	if err != nil {
+		return failed(fmt.Errorf("no gateway can be asked on %s: %w", address, err), "")
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	reasons, err := ask(ctx, dialable(address))
+	var reasons string
+	if word == "ready" {
+		reasons, err = askReady(ctx, client, base)
+	} else {
+		reasons, err = askAnswer(ctx, client, base+loaded.Tokens.BasePath+"/")
+	}
 	if err != nil {
 		return failed(fmt.Errorf("no gateway answers on %s: %w", address, err), "")
 	}
@@ -55,8 +75,8 @@ func (p *program) healthcheck(ctx context.Context) error {
 }
 
 // askReady returns why the gateway is not ready, or "".
-func askReady(ctx context.Context, address string) (string, error) {
-	answer, err := ask(ctx, http.MethodGet, "http://"+address+"/readyz")
+func askReady(ctx context.Context, client *http.Client, base string) (string, error) {
+	answer, err := ask(ctx, client, http.MethodGet, base+"/readyz")
 	if err != nil {
 		return "", err
 	}
@@ -74,8 +94,8 @@ func askReady(ctx context.Context, address string) (string, error) {
 
 // askAnswer asks for the description of the login endpoint, which costs nothing and
 // is open to everybody.
-func askAnswer(ctx context.Context, address, path string) (string, error) {
-	answer, err := ask(ctx, http.MethodOptions, "http://"+address+path)
+func askAnswer(ctx context.Context, client *http.Client, url string) (string, error) {
+	answer, err := ask(ctx, client, http.MethodOptions, url)
 	if err != nil {
 		return "", err
 	}
@@ -86,35 +106,14 @@ func askAnswer(ctx context.Context, address, path string) (string, error) {
 	return "", nil
 }
 
-func ask(ctx context.Context, method, url string) (*http.Response, error) {
+func ask(ctx context.Context, client *http.Client, method, url string) (*http.Response, error) {
 	in, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
 	if err != nil {
 		return nil, err
-	}
-	// No proxy of the environment: this is about this machine.
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	answer, err := client.Do(in)
 	if err != nil {
 		return nil, errors.Unwrap(err) // without the URL, which the sentence has already
 	}
 	return answer, nil
-}
-
-// dialable turns an address that is listened on into one that can be called:
-// every address is this machine's too.
-func dialable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	switch host {
-	case "", "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port)
 }

@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/proxy"
 	"gatehouse/users"
 	"gatehouse/users/password"
@@ -23,12 +23,12 @@ import (
 
 // server is a gateway that listens.
 type server struct {
-	http     *http.Server
-	listener net.Listener
-	admin    *admin // nil: nobody may ask
-	store    *users.Store
-	drain    proxy.Drain
-	logger   *slog.Logger
+	http   *http.Server
+	edge   *edge.Edge
+	admin  *admin // nil: nobody may ask
+	store  *users.Store
+	drain  proxy.Drain
+	logger *slog.Logger
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64
@@ -53,15 +53,13 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	} else {
 		logger.Info("there is no user store: users are whom the tokens name, and a token is good until it expires")
 	}
-	s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", loaded.Server.Listen)
-	if err != nil {
-		loaded.Blame("server", &listenFault{"listen", loaded.Server.Listen, err})
-	}
+	s.edge, err = edge.Open(ctx, loaded.Server, edge.Parts{Logger: logger})
+	loaded.Blame("server", err)
 	if address := loaded.Server.AdminListen; address != "" {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-		if err != nil {
-			loaded.Blame("server", &listenFault{"admin_listen", address, err})
-		} else {
+		mode, _ := loaded.Server.Mode()
+		listener, err := edge.Listen(ctx, "admin_listen", address, mode)
+		loaded.Blame("server", err)
+		if err == nil {
 			s.admin = newAdmin(listener, s.ping, logger)
 		}
 	}
@@ -87,10 +85,11 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            loaded.Server.ReadHeaderTimeout,
 		IdleTimeout:                  loaded.Server.IdleTimeout,
-		MaxHeaderBytes:               int(loaded.Server.MaxHeaderBytes),
+		MaxHeaderBytes:               loaded.Server.HardHeaderBytes(),
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
 		BaseContext:                  func(net.Listener) context.Context { return requests },
 	}
+	s.edge.Configure(s.http, loaded.Server)
 	return s, nil
 }
 
@@ -105,13 +104,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 // no more, let what is in flight finish for drain.timeout, close the store.
 func (s *server) serve(ctx context.Context) error {
 	broken := make(chan error, 1)
-	go func() { broken <- s.http.Serve(s.listener) }()
+	go func() { broken <- s.edge.Serve(s.http) }()
 	if s.admin != nil {
 		go s.admin.serve(s.logger)
 	}
 	select {
 	case err := <-broken:
-		return errors.Join(fmt.Errorf("listening on %s: %w", s.listener.Addr(), err), s.stop(0))
+		return errors.Join(err, s.stop(0))
 	case <-ctx.Done():
 	}
 	if s.admin != nil {
@@ -146,8 +145,8 @@ func (s *server) stop(timeout time.Duration) error {
 // release lets go of what the operating system gave.
 func (s *server) release() error {
 	var err error
-	if s.listener != nil {
-		_ = s.listener.Close() // closed already where it has served
+	if s.edge != nil {
+		_ = s.edge.Close()
 	}
 	if s.admin != nil {
 		_ = s.admin.http.Close()
@@ -166,34 +165,7 @@ func (s *server) announce(loaded *config.Loaded) {
 		behind = append(behind, name+" "+loaded.Upstreams[name].URL)
 	}
 	s.logger.Info("listening",
-		slog.String("address", s.listener.Addr().String()), slog.String("upstreams", strings.Join(behind, ", ")),
+		slog.String("address", strings.Join(s.edge.URLs(), ", ")), slog.String("upstreams", strings.Join(behind, ", ")),
 		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
 		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", built().Version))
-}
-
-// listenFault is an address that cannot be listened on.
-type listenFault struct {
-	key     string
-	address string
-	err     error
-}
-
-// Field is the key inside the section `server`.
-func (f *listenFault) Field() string { return f.key }
-
-// Error says why and what to do.
-func (f *listenFault) Error() string {
-	switch {
-	case errors.Is(f.err, syscall.EADDRINUSE):
-		return f.address + " is in use by another program; stop that program, or choose another port"
-	case errors.Is(f.err, syscall.EACCES):
-		return "this user may not listen on " + f.address + "; choose a port from 1024 up"
-	case errors.Is(f.err, syscall.EADDRNOTAVAIL):
-		return f.address + " is no address of this machine; write :8080 to listen on every address"
-	}
-	cause := f.err
-	if op, ok := errors.AsType[*net.OpError](f.err); ok {
-		cause = op.Err
-	}
-	return fmt.Sprintf("%s cannot be listened on: %v; write host:port, or :8080 for every address", f.address, cause)
 }

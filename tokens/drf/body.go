@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ func (v *View) read(w http.ResponseWriter, r *http.Request) (any, *Answer) {
 	bytes, err := io.ReadAll(body)
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, tooLarge(limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, refuse(http.StatusRequestTimeout, "The body of the request did not arrive in time.")
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "The request body could not be read.")

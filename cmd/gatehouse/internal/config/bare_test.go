@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,7 +27,7 @@ func TestWithoutAFile(t *testing.T) {
 		if key := got.Tokens.Keys[0]; key.Secret != "0123456789abcdef0123456789abcdef" || key.Algorithm != "HS256" {
 			t.Errorf("the key is %+v", key)
 		}
-		if got.Server.Listen != ":9000" {
+		if !slices.Equal(got.Server.Listen, []string{":9000"}) {
 			t.Errorf("it listens on %q", got.Server.Listen)
 		}
 		if len(got.Routes) != 1 || got.Routes[0].To != "app" || got.Routes[0].Auth.Word != "" {

@@ -57,7 +57,7 @@ func TestTheEnvironmentSetsKeysThatTheFileDoesNotHave(t *testing.T) {
 	want := Defaults()
 	want.Tokens.Issuer = "me"
 	want.Tokens.Audience = []string{"one"}
-	want.Server.Listen = "127.0.0.1:81"
+	want.Server.Listen = []string{"127.0.0.1:81"}
 	want.Server.MaxBody = proxy.MiB
 	want.Server.IdleTimeout = 24 * time.Hour
 	want.Server.TrustedProxies = []string{"10.0.0.0/8", "::1"}

@@ -43,8 +43,8 @@ func TestWhatAFileCannotSay(t *testing.T) {
 		{"upstreams that differ in case only", "upstreams:\n  app: { url: a }\n  App: { url: b }\n", []string{"3: upstreams.App: differs only in upper and lower case from app in line 2; keep one of them"}},
 		{"headers that differ in case only", "identity:\n  headers:\n    X-User: email\n    x-user: user_id\n", []string{"4: identity.headers.x-user: differs only in upper and lower case from X-User in line 3; keep one of them"}},
 
-		{"a map where text is wanted", "server:\n  listen: { port: 80 }\n", []string{"2: server.listen: is a map where text is expected"}},
-		{"a list where text is wanted", "server:\n  listen: [':80']\n", []string{"2: server.listen: is a list where text is expected"}},
+		{"a map where text is wanted", "server:\n  admin_listen: { port: 80 }\n", []string{"2: server.admin_listen: is a map where text is expected"}},
+		{"a list where text is wanted", "server:\n  admin_listen: [':80']\n", []string{"2: server.admin_listen: is a list where text is expected"}},
 		{"a word where a section is wanted", "server: on\n", []string{"1: server: is the text \"on\" where a map is expected; write its keys below it, indented"}},
 		{"a map where a list is wanted", "routes:\n  to: app\n", []string{"2: routes: is a map where a list of entries, each beginning with -, is expected"}},
 		{"a list where a map is wanted", "upstreams:\n  - url: http://a\n", []string{"2: upstreams: is a list where a map is expected"}},
@@ -71,11 +71,11 @@ func TestWhatAFileCannotSay(t *testing.T) {
 		{"a tag", "server: { listen: !!binary aGk= }\n", []string{"1: server.listen: has the YAML tag !!binary, which is not supported; write the plain value"}},
 		{
 			"several at once, in the order of the file",
-			"routes:\n  - { to: app, auht: public }\nserver:\n  idle_timeout: 3\n  listen: [a]\ntokens: { keys: { kid: a } }\n",
+			"routes:\n  - { to: app, auht: public }\nserver:\n  idle_timeout: 3\n  admin_listen: [a]\ntokens: { keys: { kid: a } }\n",
 			[]string{
 				"2: routes[0].auht: there is no such key; did you mean auth?",
 				"4: server.idle_timeout: is \"3\", which has no unit; write a number and a unit: 1500ms, 30s, 5m, 24h or 7d",
-				"5: server.listen: is a list where text is expected",
+				"5: server.admin_listen: is a list where text is expected",
 				"6: tokens.keys: is a map where a list of entries, each beginning with -, is expected",
 			},
 		},

@@ -95,7 +95,7 @@ routes:
       - { path: /static/*, auth: public, methods: [GET] }
 `).File
 	want := Defaults()
-	want.Server.Listen = "127.0.0.1:9000"
+	want.Server.Listen = []string{"127.0.0.1:9000"}
 	want.Server.TrustedProxies = []string{"10.0.0.0/8", "192.0.2.1"}
 	want.Server.MaxHeaderBytes = 16 * proxy.KiB
 	want.Server.MaxBody = proxy.MiB
@@ -159,7 +159,7 @@ func TestFlagsBeatTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{loaded.Server.Listen, loaded.Tokens.Issuer, loaded.Server.MaxBody, loaded.Tokens.BasePath}
+	got := []any{loaded.Server.Listen[0], loaded.Tokens.Issuer, loaded.Server.MaxBody, loaded.Tokens.BasePath}
 	want := []any{"flag:3", "env", proxy.Bytes(1), "/api/token"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

@@ -1,0 +1,17 @@
+// Package edge is where connections come in: which addresses are listened on, how
+// many connections there may be, who may say on whose behalf they come (PROXY
+// protocol), and what TLS shows them.
+//
+// A connection passes, from the outside in:
+//
+//	listen.go    a TCP port, a socket file, or a socket that systemd opened
+//	crowd.go     server.max_connections
+//	proxied.go   the PROXY protocol, read when the connection is first asked
+//	             who it is, so that accepting never waits for a client
+//	tls.go       TLS, with certificates that are files (certificates.go) or that an
+//	             authority gives (acme.go)
+//	edge.go      net/http, HTTP/1.1 and HTTP/2
+//
+// What a request may do is no business of this package: it knows neither paths nor
+// users. The settings are proxy.Server, which is the section `server` of the file.
+package edge
