@@ -103,7 +103,7 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	if status == 0 {
 		status = statusClientGone
 	}
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 15)
 	attrs = append(attrs,
 		slog.String("method", in.Method),
 		slog.String("host", d.Host),
@@ -126,6 +126,12 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	}
 	if d.Principal != nil {
 		attrs = append(attrs, slog.String("user", d.Principal.UserID))
+	}
+	if d.Reported != nil {
+		attrs = append(attrs, slog.String("reported", d.Reported.Reason))
+	}
+	if d.Ignored != "" {
+		attrs = append(attrs, slog.String("ignored", d.Ignored))
 	}
 	g.logger.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }

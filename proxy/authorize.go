@@ -6,13 +6,40 @@ import (
 
 	"gatehouse/proxy/route"
 	"gatehouse/tokens"
+	"gatehouse/tokens/drf"
 )
 
-// authorize finds the credential, asks whose it is and holds them against the
-// policy of what was matched. On a public route a credential is not looked at:
-// there an old token in a browser must not shut out its owner.
+// authorize holds the request against the policy of what was matched. Where the
+// policy only reports, its refusal is noted and the request goes on, as nobody or as
+// whoever was really proven.
 func (g *Gateway) authorize(in *http.Request, d *Decision) *Refusal {
 	policy := d.Match.Policy()
+	found, refusal := g.credential(in, d, &policy)
+	if refusal != nil && !refusal.policy {
+		return refusal // the request cannot be understood, and so not be forwarded either
+	}
+	if refusal == nil {
+		refusal = g.hold(in, d, &policy, found)
+	} else if policy.Level != route.Optional && policy.Level != route.Required {
+		refusal = g.hold(in, d, &policy, found) // no credential is looked at
+	} else if policy.InvalidIsAnonymous && refusal.Answer.Status == http.StatusUnauthorized {
+		d.Ignored = refusal.Reason
+		return nil
+	}
+	switch {
+	case refusal == nil:
+		return nil
+	case policy.Report:
+		d.Reported = refusal
+		return nil
+	}
+	return g.sendToLogin(in, d, refusal)
+}
+
+// hold asks whose the credential is, and whether the policy lets them pass. On a
+// public route a credential is not looked at: there an old token in a browser must
+// not shut out its owner.
+func (g *Gateway) hold(in *http.Request, d *Decision, policy *route.Policy, found credential) *Refusal {
 	switch policy.Level {
 	case route.Public:
 		return nil
@@ -21,71 +48,77 @@ func (g *Gateway) authorize(in *http.Request, d *Decision) *Refusal {
 		// Deny, for good users too, and any level that this switch has not heard of.
 		return refuseDenied
 	}
-
-	token, refusal := g.bearer(in.Header["Authorization"])
-	if refusal != nil {
-		return refusal
-	}
-	if token == "" {
+	if found.token == "" {
 		if policy.Anonymous() {
 			return nil
 		}
 		return g.refuseAnonymous
 	}
-	principal, err := g.verifier.Verify(in.Context(), token)
+	if found.byBrowser && !safe(in) && !g.fromHere(in, d) {
+		return refuseCrossOrigin
+	}
+	principal, err := g.verifier.Verify(in.Context(), found.token)
 	if err != nil {
+		rejection, rejected := errors.AsType[*tokens.Rejection](err)
+		switch {
+		case !rejected:
+			return refuseUndecided(err) // closed while the store is away
+		case policy.InvalidIsAnonymous:
+			d.Ignored = rejection.Reason
+			return nil
+		}
 		// On an optional route too: who says who they are must prove it.
-		return g.refuseToken(err)
+		return &Refusal{Reason: rejection.Reason, Answer: rejection.Answer(), policy: true}
 	}
 	if principal == nil {
 		return refuseUndecided(errors.New("the verifier named nobody"))
 	}
 	d.Principal = principal
-	if !policy.Admits(principal.User.Groups) {
-		return refuseForbidden
+	d.bearer = found
+	switch policy.Lacks(bearerOf(principal)) {
+	case route.Nothing:
+		return nil
+	case route.ClaimValue:
+		return refuseClaim
+	case route.Scope:
+		return g.refuseScope(policy.Scopes)
 	}
-	return nil
+	return refuseForbidden
 }
 
-// bearer reads the Authorization header as SimpleJWT does: split at white space,
-// two parts of which the first is exactly "Bearer". Another scheme is somebody
-// else's and makes the request anonymous; a third part is a mistake.
-func (g *Gateway) bearer(values []string) (token string, _ *Refusal) {
-	if len(values) == 0 {
-		return "", nil
+// bearerOf is what a policy may ask about a principal.
+func bearerOf(p *tokens.Principal) route.Bearer {
+	return route.Bearer{
+		Groups: p.User.Groups,
+		Claims: func(steps []string) (any, bool) {
+			var value any = p.Claims
+			for _, step := range steps {
+				object, ok := value.(drf.Object)
+				if !ok {
+					return nil, false
+				}
+				if value, ok = object.Get(step); !ok {
+					return nil, false
+				}
+			}
+			return comparableClaim(value), true
+		},
 	}
-	scheme, rest := field(values[0])
-	if scheme != "Bearer" {
-		return "", nil
-	}
-	token, rest = field(rest)
-	if third, _ := field(rest); token == "" || third != "" {
-		return "", g.refuseTwoValues
-	}
-	return token, nil
 }
 
-// field cuts the first word off s. White space is ASCII's alone: a no-break space
-// is part of a word.
-func field(s string) (word, rest string) {
-	i := 0
-	for i < len(s) && isSpace(s[i]) {
-		i++
+// comparableClaim replaces the types of drf by those that package route compares.
+func comparableClaim(value any) any {
+	switch value := value.(type) {
+	case drf.Number:
+		return route.Number(value)
+	case drf.Object:
+		return route.Object{Members: len(value)}
+	case []any:
+		list := make([]any, len(value))
+		for i, v := range value {
+			list[i] = comparableClaim(v)
+		}
+		return list
 	}
-	end := i
-	for end < len(s) && !isSpace(s[end]) {
-		end++
-	}
-	return s[i:end], s[end:]
-}
-
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
-
-// refuseToken tells a bad token from one that could not be judged. The latter is
-// refused as well: closed while the store is away.
-func (g *Gateway) refuseToken(err error) *Refusal {
-	if rejection, ok := errors.AsType[*tokens.Rejection](err); ok {
-		return &Refusal{Reason: rejection.Reason, Answer: rejection.Answer()}
-	}
-	return refuseUndecided(err)
+	return value
 }

@@ -19,7 +19,11 @@ type Decision struct {
 	Match     route.Match       // zero for an endpoint of gatehouse itself
 	Principal *tokens.Principal // nil: anonymous
 	Identity  http.Header       // what the upstream is told about the principal
+	Reported  *Refusal          // what the policy would have refused, where it only reports
+	Ignored   string            // why a bad token counts as none, where the policy says so
 
+	bearer   credential          // of the principal
+	withheld []route.TokenSource // which hold tokens that are not forwarded
 	upstream *upstream.Upstream
 	line     *upstream.Line // to upstream, with the timeouts of what was matched
 	target   route.Path     // Path as the route and rule change it

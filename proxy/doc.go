@@ -11,7 +11,11 @@
 //	client.go     who the client is, through the proxies that are trusted
 //	local.go      the endpoints that gatehouse answers itself
 //	override.go   the method that a backend may take instead of the one that was sent
-//	authorize.go  the credential, and the route's policy on its owner
+//	authorize.go  the route's policy, on the owner of the credential
+//	credential.go where the credential is, and that it is not forwarded
+//	origin.go     whether a page of this site made a browser send its cookie
+//	login.go      the way to the login page, in place of a 401
+//	report.go     what would have been refused, where a policy only reports
 //	rewrite.go    the request that the upstream receives
 //	location.go   what its answer says about paths, as clients must ask for them
 //	body.go       how long a body is waited for, and how large it may be

@@ -18,3 +18,12 @@ func (g *Gateway) Forwarded(in *http.Request) *http.Request {
 	g.rewrite(&d, out)
 	return out
 }
+
+// Refusal is why a request would not be forwarded; nil if it would.
+func (g *Gateway) Refusal(in *http.Request) *Refusal {
+	_, refusal := g.decide(in)
+	return refusal
+}
+
+// Decide is what is decided about a request.
+func (g *Gateway) Decide(in *http.Request) (Decision, *Refusal) { return g.decide(in) }

@@ -37,6 +37,7 @@ type Gateway struct {
 	logger       *slog.Logger
 	errorLog     *log.Logger
 	now          func() time.Time
+	reports      reports
 	challenges
 }
 
@@ -107,6 +108,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 
 	outcome := "aborted" // stays when forward panics
 	defer func() { g.logAccess(in, &d, outcome, out, g.now().Sub(began)) }()
+	if refusal == nil {
+		g.noteReported(&d)
+	}
 
 	switch {
 	case refusal != nil:
@@ -149,6 +153,7 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 // Close ends health checks and closes connections that no request is using.
 // Requests in flight finish.
 func (g *Gateway) Close() {
+	g.logReported()
 	for _, up := range g.upstreams {
 		up.Close()
 	}

@@ -64,10 +64,13 @@ func open(t *testing.T, handler http.HandlerFunc, change ...func(*proxy.Config))
 }
 
 // openWithStore is open with the store at hand.
-func openWithStore(t *testing.T) (*world, *users.Store) {
+func openWithStore(t *testing.T, change ...func(*proxy.Config)) (*world, *users.Store) {
 	t.Helper()
 	w := &world{T: t, backend: newBackend(t, nil), log: &lockedBuffer{}}
 	cfg := site(w.backend.addr)
+	for _, f := range change {
+		f(&cfg)
+	}
 	p, store := partsAndStore(t, slog.New(slog.NewTextHandler(w.log, nil)))
 	gateway, err := proxy.New(cfg, p)
 	if err != nil {

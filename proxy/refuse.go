@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
@@ -16,6 +17,9 @@ type Refusal struct {
 	Reason string     // a word of a fixed set, for logs and metrics
 	Answer drf.Answer // what the client reads; nothing about the inside
 	Cause  error      // for the log; nil where the reason says it all
+
+	// policy: it is the route's auth that refuses, and not the request that is malformed.
+	policy bool
 }
 
 // statusClientGone is what the log shows when nobody was left to read an answer.
@@ -38,8 +42,12 @@ var (
 	refuseMethod         = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method is not written in capitals.")
 	refuseOverride       = refusal(http.StatusBadRequest, "method_override", "Malformed request: a header asks for another method, for which another policy holds.")
 	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")
-	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail)
-	refuseForbidden      = refusal(http.StatusForbidden, "forbidden", permissionDetail)
+	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail).byPolicy()
+	refuseForbidden      = refusal(http.StatusForbidden, "forbidden", permissionDetail).byPolicy()
+	refuseClaim          = refusal(http.StatusForbidden, "claim", permissionDetail).byPolicy()
+	refuseCrossOrigin    = refusal(http.StatusForbidden, "cross_origin", "CSRF Failed: the request is not from a page of this site.").byPolicy()
+	refuseTwoTokens      = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one token.").byPolicy()
+	refuseQuery          = refusal(http.StatusBadRequest, "bad_query", "Malformed request: a token behind a semicolon.")
 	refuseSlowBody       = refusal(http.StatusRequestTimeout, "body_too_slow", "The body of the request did not arrive in time.")
 	refuseBrokenBody     = refusal(http.StatusBadRequest, "broken_body", "Malformed request: the body is malformed or incomplete.")
 	refuseBody           = refusal(http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large.")
@@ -56,8 +64,14 @@ func (r *Refusal) with(header http.Header) *Refusal {
 	return r
 }
 
+func (r *Refusal) byPolicy() *Refusal {
+	r.policy = true
+	return r
+}
+
 // challenges are the refusals that tell the client how to authenticate.
 type challenges struct {
+	challenge       string
 	refuseAnonymous *Refusal
 	refuseTwoValues *Refusal
 }
@@ -66,12 +80,25 @@ func newChallenges(challenge string) challenges {
 	const twoValues = "Authorization header must contain two space-delimited values"
 	header := http.Header{"Www-Authenticate": {challenge}}
 	return challenges{
-		refuseAnonymous: refusal(http.StatusUnauthorized, "anonymous", "Authentication credentials were not provided.").with(header),
+		challenge:       challenge,
+		refuseAnonymous: refusal(http.StatusUnauthorized, "anonymous", "Authentication credentials were not provided.").with(header).byPolicy(),
 		refuseTwoValues: (&Refusal{
 			Reason: "bad_authorization_header",
 			Answer: drf.Coded(http.StatusUnauthorized, twoValues, "bad_authorization_header"),
-		}).with(header),
+		}).with(header).byPolicy(),
 	}
+}
+
+// refuseScope tells which scope would do (RFC 6750, section 3.1), so that a client
+// can ask for another token.
+func (c challenges) refuseScope(alternatives [][]string) *Refusal {
+	r := refusal(http.StatusForbidden, "scope", permissionDetail).byPolicy()
+	if len(alternatives) > 0 {
+		r = r.with(http.Header{"Www-Authenticate": {
+			c.challenge + `, error="insufficient_scope", scope="` + strings.Join(alternatives[0], " ") + `"`,
+		}})
+	}
+	return r
 }
 
 // refuseUnmatched is for what has no place in the route table. It says what is
@@ -106,7 +133,7 @@ func refuseUndecided(err error) *Refusal {
 		return &Refusal{Reason: "client_gone", Answer: drf.Answer{Status: statusClientGone}, Cause: err}
 	}
 	r := refusal(http.StatusServiceUnavailable, "undecided", "Authentication is temporarily unavailable.").
-		with(http.Header{"Retry-After": {"5"}})
+		with(http.Header{"Retry-After": {"5"}}).byPolicy()
 	r.Cause = err
 	return r
 }

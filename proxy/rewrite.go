@@ -62,6 +62,7 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 	if !g.forwardToken {
 		delete(header, "Authorization")
 	}
+	d.withhold(header, g.forwardToken)
 	g.identity.Strip(header)
 	for name := range header {
 		if len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id" {

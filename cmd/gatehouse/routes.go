@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,16 +35,24 @@ func (p *program) routes() error {
 	var rows [][]string
 	for _, endpoint := range g.endpoints {
 		if strings.HasSuffix(endpoint.Path, "/") { // without the slash they only redirect
-			rows = append(rows, []string{"*", endpoint.Path, "*", route.Public.String(), "gatehouse", "", "tokens"})
+			rows = append(rows, []string{"*", endpoint.Path, "*", route.Public.String(), "gatehouse", "", "", "tokens"})
 		}
 	}
 	for _, row := range g.gateway.Rows() {
 		rows = append(rows, []string{
 			cmp.Or(row.Host, "*"), row.Path, cmp.Or(strings.Join(row.Methods, ","), "*"), row.Policy.String(),
-			row.To, row.ForwardedAs, written(loaded, row),
+			row.To, row.ForwardedAs, strings.Join(row.With(), "; "), written(loaded, row),
 		})
 	}
-	return table(p.stdout, []string{"HOST", "PATH", "METHODS", "AUTH", "TO", "FORWARDED AS", "WRITTEN"}, rows)
+	heads := []string{"HOST", "PATH", "METHODS", "AUTH", "TO", "FORWARDED AS", "WITH", "WRITTEN"}
+	// Most sites need nothing beside auth.
+	if with := slices.Index(heads, "WITH"); !slices.ContainsFunc(rows, func(row []string) bool { return row[with] != "" }) {
+		heads = slices.Delete(heads, with, with+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], with, with+1)
+		}
+	}
+	return table(p.stdout, heads, rows)
 }
 
 // written says where a row stands: the key, and the line of it.

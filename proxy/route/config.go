@@ -23,9 +23,11 @@ type Config struct {
 	// To names the upstream. Required.
 	To string `mapstructure:"to"`
 	// Auth is who may pass: public, optional (anonymous too, but a bad token is
-	// refused), required, deny, or {groups: [...]}: whoever is in one of them.
-	// Default: required.
+	// refused), required, deny, or conditions that must all hold: {groups: [...],
+	// claims: [...], scopes: [...]}. Default: required.
 	Auth Auth `mapstructure:"auth"`
+	// Access is how auth is put into effect.
+	Access `mapstructure:",squash"`
 	// StripPrefix is taken off the front of the path before it is forwarded: with
 	// "/old", the request /old/x reaches the upstream as /x. It must be the path of
 	// the route or a parent of it. Default: nothing.
@@ -58,6 +60,8 @@ type RuleConfig struct {
 	Methods []string `mapstructure:"methods"`
 	// Auth is who may pass, as on a route. Default: the route's.
 	Auth Auth `mapstructure:"auth"`
+	// Access is how auth is put into effect. What it does not say is the route's.
+	Access `mapstructure:",squash"`
 	// Rewrite takes the place of all that the route says about the path; with the same
 	// path in from and to, the path is forwarded as it is.
 	Rewrite Rewrite `mapstructure:"rewrite"`
@@ -98,6 +102,11 @@ type Auth struct {
 	// Groups admits a user who is in at least one of them. Exact names, letter case
 	// matters. Default: every user with a valid token.
 	Groups []string `mapstructure:"groups"`
+	// Claims admits a token that meets every one of these conditions. Default: none.
+	Claims []ClaimConfig `mapstructure:"claims"`
+	// Scopes admits a token that has one of these scopes, in its claim scope or scp.
+	// Several in one entry, with a space between, are needed together. Default: none.
+	Scopes []string `mapstructure:"scopes"`
 }
 
 // UnmarshalText takes the word. Which words there are is checked by New, which

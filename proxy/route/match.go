@@ -23,6 +23,25 @@ func (m Match) Policy() Policy {
 	return Policy{}
 }
 
+// LoginURL is where a browser without a valid token is sent; "" is nowhere.
+func (m Match) LoginURL() string {
+	switch {
+	case m.Rule != nil:
+		return m.Rule.LoginURL
+	case m.Route != nil:
+		return m.Route.LoginURL
+	}
+	return ""
+}
+
+// Field is the key path of what speaks in the file, "" for nothing.
+func (m Match) Field() string {
+	if m.Route == nil {
+		return ""
+	}
+	return m.field()
+}
+
 func (m Match) field() string {
 	if m.Rule != nil {
 		return m.Rule.Field()

@@ -23,6 +23,28 @@ type Row struct {
 	match Match
 }
 
+// With lists what holds for the row beside its policy, as one would write it.
+func (r Row) With() []string {
+	var list []string
+	if r.Policy.Report {
+		list = append(list, "mode: report")
+	}
+	if r.Policy.InvalidIsAnonymous {
+		list = append(list, "on_invalid: anonymous")
+	}
+	if r.Policy.Tokens != nil && r.Policy.Level != Deny {
+		texts := make([]string, len(r.Policy.Tokens))
+		for i, source := range r.Policy.Tokens {
+			texts[i] = source.String()
+		}
+		list = append(list, "token_from: "+strings.Join(texts, ", "))
+	}
+	if url := r.match.LoginURL(); url != "" && r.Policy.Level != Deny && r.Policy.Level != Public {
+		list = append(list, "login_url: "+url)
+	}
+	return list
+}
+
 // Rows is the table in the order in which a request is held against it: the first
 // row that fits, speaks.
 func (t *Table) Rows() []Row { return slices.Clone(t.rows) }

@@ -15,6 +15,7 @@ type Route struct {
 	Path     string   // as it would be written
 	To       string   // name of the upstream, in lower case
 	Policy   Policy
+	LoginURL string // where browsers without a valid token are sent; "" is nowhere
 	Timeouts Timeouts
 	Rules    []*Rule
 
@@ -32,6 +33,8 @@ type Rule struct {
 	Path    string   // as it would be written
 	Methods []string // in capitals; none is all
 	Policy  Policy
+	// LoginURL is as on a Route.
+	LoginURL string
 	// Timeouts are the route's where the rule says none.
 	Timeouts Timeouts
 
@@ -123,6 +126,10 @@ func New(routes []Config, opts Options) (*Table, error) {
 		s.finish()
 		b.table.longest = max(b.table.longest, s.longest)
 	}
+	b.table.checkLogins(&b.faults)
+	if err := b.faults.join(); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(b.table.rows, compareRows)
 	return &b.table, nil
 }
@@ -164,7 +171,9 @@ func (b *builder) route(i int, cfg *Config) {
 	case !slices.Contains(b.upstreams, r.To):
 		b.faults.add(at+".to", fmt.Sprintf("no upstream is called %q", cfg.To), didYouMean(cfg.To, b.upstreams))
 	}
-	r.Policy = cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults)
+	access := cfg.terms(at, terms{}, &b.faults)
+	r.Policy = access.policy(cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults))
+	r.LoginURL = access.loginURL
 	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
 	r.aim = b.aim(at, cfg, whole, pathOK)
 	r.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, false)
@@ -172,15 +181,18 @@ func (b *builder) route(i int, cfg *Config) {
 		b.add(hosts, whole, nil, &target{Match{Route: r}, whole})
 	}
 	for j := range cfg.Rules {
-		b.rule(r, j, &cfg.Rules[j], hosts, whole, hostsOK && pathOK)
+		b.rule(r, j, &cfg.Rules[j], access, hosts, whole, hostsOK && pathOK)
 	}
+	b.idle(at, r, cfg)
 }
 
-func (b *builder) rule(r *Route, j int, cfg *RuleConfig, hosts []hostPattern, whole pattern, placed bool) {
+func (b *builder) rule(r *Route, j int, cfg *RuleConfig, inherited terms, hosts []hostPattern, whole pattern, placed bool) {
 	rule := &Rule{Route: r, Index: j}
 	at := rule.Field()
 	r.Rules = append(r.Rules, rule)
-	rule.Policy = cfg.Auth.compile(at+".auth", r.Policy, &b.faults)
+	access := cfg.terms(at, inherited, &b.faults)
+	rule.Policy = access.policy(cfg.Auth.compile(at+".auth", r.Policy, &b.faults))
+	rule.LoginURL = access.loginURL
 	rule.Timeouts = cfg.Timeouts.compile(at, r.Timeouts, &b.faults)
 
 	p, ok := whole, true

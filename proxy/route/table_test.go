@@ -176,10 +176,10 @@ func TestDeepPaths(t *testing.T) {
 }
 
 func TestZeroValuesDeny(t *testing.T) {
-	if p := (Match{}).Policy(); p.Level != Deny || p.Anonymous() || p.Admits([]string{"admin"}) {
+	if p := (Match{}).Policy(); p.Level != Deny || p.Anonymous() || p.Admits(Bearer{Groups: []string{"admin"}}) {
 		t.Errorf("the zero Match lets somebody pass: %v", p)
 	}
-	if (Policy{Level: -1}).Admits(nil) || (Policy{Level: -1}).Anonymous() || Level(-1).String() != "deny" || Level(200).String() != "deny" {
+	if (Policy{Level: -1}).Admits(Bearer{}) || (Policy{Level: -1}).Anonymous() || Level(-1).String() != "deny" || Level(200).String() != "deny" {
 		t.Error("an unknown level lets somebody pass")
 	}
 	table := mustTable(t, []Config{{To: "app", Auth: public()}}, upstreams)
@@ -212,8 +212,8 @@ func TestPolicyAdmits(t *testing.T) {
 			if f != nil {
 				t.Fatal(f)
 			}
-			if p.Anonymous() != c.anonymous || p.Admits([]string{"b", "c"}) != c.user || p.String() != c.text {
-				t.Errorf("anonymous %v, user %v, %q", p.Anonymous(), p.Admits([]string{"b", "c"}), p)
+			if p.Anonymous() != c.anonymous || p.Admits(Bearer{Groups: []string{"b", "c"}}) != c.user || p.String() != c.text {
+				t.Errorf("anonymous %v, user %v, %q", p.Anonymous(), p.Admits(Bearer{Groups: []string{"b", "c"}}), p)
 			}
 			if !p.Equal(p) || p.Equal(Policy{Level: p.Level, Groups: []string{"z"}}) {
 				t.Error("compares wrongly")
@@ -247,8 +247,8 @@ func TestFaults(t *testing.T) {
 		{"no upstream", one(func(c *Config) { c.To = "" }), `routes[0]: the route leads nowhere; write to: with the name of an upstream; there is app, crm, shop`},
 		{"an upstream that nearly exists", one(func(c *Config) { c.To = "crn" }), `routes[0].to: no upstream is called "crn"; did you mean "crm"?`},
 		{"an upstream that does not exist", one(func(c *Config) { c.To = "backend" }), `routes[0].to: no upstream is called "backend"; there is app, crm, shop`},
-		{"a word that is none", one(func(c *Config) { c.Auth.Word = "pubic" }), `routes[0].auth: auth cannot be "pubic"; did you mean "public"?; write public, optional, required, deny, or {groups: [...]}`},
-		{"a word and groups", one(func(c *Config) { c.Auth = Auth{Word: "public", Groups: []string{"a"}} }), `routes[0].auth: a word and conditions at once; write public, optional, required, deny, or {groups: [...]}`},
+		{"a word that is none", one(func(c *Config) { c.Auth.Word = "pubic" }), `routes[0].auth: auth cannot be "pubic"; did you mean "public"?; write public, optional, required, deny, or {groups: [...], claims: [...], scopes: [...]}`},
+		{"a word and groups", one(func(c *Config) { c.Auth = Auth{Word: "public", Groups: []string{"a"}} }), `routes[0].auth: a word and conditions at once; write public, optional, required, deny, or {groups: [...], claims: [...], scopes: [...]}`},
 		{"no group", one(func(c *Config) { c.Auth.Groups = []string{} }), `routes[0].auth.groups: no group is named, so nobody would pass; name one, or write auth: deny`},
 		{"an empty group", one(func(c *Config) { c.Auth = groups("a", "") }), `routes[0].auth.groups[1]: the name of a group is empty; write its name`},
 		{"a group with a space", one(func(c *Config) { c.Auth = groups("a ") }), `routes[0].auth.groups[0]: the group "a " has a space at its end; write "a"`},
@@ -271,7 +271,7 @@ func TestFaults(t *testing.T) {
 		{"a rule for no method", rule(RuleConfig{Path: "/app/x", Methods: []string{}}), `routes[0].rules[0].methods: no method is named, so the rule would never speak; name one, or leave methods out for all`},
 		{"a method that is none", rule(RuleConfig{Methods: []string{"GET POST"}}), `routes[0].rules[0].methods[0]: "GET POST" is not a method; write one such as GET or POST`},
 		{"a method twice", rule(RuleConfig{Methods: []string{"GET", "get"}}), `routes[0].rules[0].methods[1]: GET is named twice; take one out`},
-		{"a bad path and auth in a rule", rule(RuleConfig{Path: "x", Auth: Auth{Word: "open"}}), `routes[0].rules[0].auth: auth cannot be "open"; there is deny, required, optional, public; write public, optional, required, deny, or {groups: [...]}
+		{"a bad path and auth in a rule", rule(RuleConfig{Path: "x", Auth: Auth{Word: "open"}}), `routes[0].rules[0].auth: auth cannot be "open"; there is deny, required, optional, public; write public, optional, required, deny, or {groups: [...], claims: [...], scopes: [...]}
 routes[0].rules[0].path: a path begins with a slash; write "/x"`},
 
 		{"two rules for one path", rule(RuleConfig{Path: "/app/x", Auth: public()}, RuleConfig{Path: "/app/x/", Auth: deny()}), `routes[0].rules[1] [routes[0].rules[0]]: routes[0].rules[0] and routes[0].rules[1] are both for /app/x, and order does not decide; narrow one by host, path or methods, or take it out`},
@@ -282,7 +282,7 @@ routes[0].rules[0].path: a path begins with a slash; write "/x"`},
 		{"everything at once", []Config{{To: "ap", Path: "x", Host: hosts("*"), Auth: Auth{Word: "no"}}, {Path: "/y?z"}}, `routes[0].host: "*" is not a host; leave host out for any host
 routes[0].path: a path begins with a slash; write "/x"
 routes[0].to: no upstream is called "ap"; did you mean "app"?
-routes[0].auth: auth cannot be "no"; there is deny, required, optional, public; write public, optional, required, deny, or {groups: [...]}
+routes[0].auth: auth cannot be "no"; there is deny, required, optional, public; write public, optional, required, deny, or {groups: [...], claims: [...], scopes: [...]}
 routes[1].path: a path has no query and no fragment; write "/y"
 routes[1]: the route leads nowhere; write to: with the name of an upstream; there is app, crm, shop`},
 	} {

@@ -234,3 +234,28 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("want -, got +:\n%s", diff)
 	}
 }
+
+// Of what a claim is compared with it matters how it is written.
+func TestValuesOfClaimsKeepTheirTypes(t *testing.T) {
+	claims := mustLoad(t, `
+routes:
+  - auth:
+      claims:
+        - { claim: a, in: [seven, "7", 7, 7.5, true, "true", yes, 2026-12-31] }
+        - { claim: [a, https://x/roles], equals: false }
+        - { name: b, in: one }
+`).Routes[0].Auth.Claims
+	for i, claim := range []any{"seven", "7", route.Number("7"), route.Number("7.50"), true, "true", "yes", "2026-12-31"} {
+		for j, value := range claims[0].In {
+			if value.Equals(claim) != (i == j) {
+				t.Errorf("%v equals %v is %v", value, claim, value.Equals(claim))
+			}
+		}
+	}
+	if !claims[1].Equals.Equals(false) || claims[1].Equals.Equals("false") || len(claims[1].Claim) != 2 || claims[1].Claim[1] != "https://x/roles" {
+		t.Errorf("got %+v", claims[1])
+	}
+	if len(claims[2].In) != 1 || !claims[2].In[0].Equals("one") || claims[2].Name[0] != "b" {
+		t.Errorf("got %+v", claims[2])
+	}
+}

@@ -39,13 +39,38 @@ func readScalar(node *yaml.Node, v reflect.Value, secret bool) (problem string) 
 	case isInteger(typ) && tag != "!!int":
 		return "is " + describe(node, secret) + "; write a whole number"
 	}
-	if err := setText(v, node.Value); err != nil {
+	err := setScalar(v, tag, node.Value)
+	if err != nil {
 		if secret {
 			return "has a value that cannot be read; write text"
 		}
 		return err.Error()
 	}
 	return ""
+}
+
+// scalarUnmarshaler is a value of which it matters how it is written: "5" is
+// another one than 5. kind is text, number or boolean.
+type scalarUnmarshaler interface {
+	UnmarshalScalar(kind, text string) error
+}
+
+// setScalar is setText for a value whose kind YAML has found.
+func setScalar(v reflect.Value, tag, text string) error {
+	if v.Kind() == reflect.Slice && !isWord(v.Type()) {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		return setScalar(v.Index(0), tag, text)
+	}
+	typed, ok := v.Addr().Interface().(scalarUnmarshaler)
+	switch {
+	case !ok:
+		return setText(v, text)
+	case tag == "!!int" || tag == "!!float":
+		return typed.UnmarshalScalar("number", text)
+	case tag == "!!bool":
+		return typed.UnmarshalScalar("boolean", text)
+	}
+	return typed.UnmarshalScalar("text", text)
 }
 
 func rightBool(text string) string {

@@ -251,7 +251,7 @@ func expected(typ reflect.Type) string {
 	switch {
 	case typ == durationType:
 		return "a duration such as 30s"
-	case isWord(typ) && typ.Kind() == reflect.Struct:
+	case isWord(typ) && typ.Kind() == reflect.Struct && len(fieldsOf(typ)) > 0:
 		return "a word, or a map with " + quoteAll(names(typ)) + ","
 	case isWord(typ):
 		return "one value"

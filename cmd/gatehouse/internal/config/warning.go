@@ -18,6 +18,12 @@ func (l *Loaded) warn() {
 			l.Warnings = append(l.Warnings, l.at(join("upstreams", name), "no route leads here; add one with `to: "+show(name)+"`, or delete it"))
 		}
 	}
+	for i, route := range l.Routes {
+		l.warnReport(Item("routes", i), route.Mode)
+		for j, rule := range route.Rules {
+			l.warnReport(Item(Item("routes", i)+".rules", j), rule.Mode)
+		}
+	}
 	for _, w := range l.Tokens.Warnings() {
 		l.Warnings = append(l.Warnings, l.at(join("tokens", w.At), w.Text))
 	}
@@ -38,4 +44,16 @@ func (l *Loaded) warn() {
 		}
 	}
 	l.Warnings = inOrder(l.Warnings)
+}
+
+// warnReport tells what is easily forgotten when everything seems to work.
+func (l *Loaded) warnReport(at, mode string) {
+	if mode != "report" {
+		return
+	}
+	text := "everybody passes here, but for auth: deny, and is only counted; write enforce once the log has no more reported="
+	if !l.Identity.ForwardToken {
+		text += "; and the backend no longer gets the token: if it still checks it, set identity.forward_token"
+	}
+	l.Warnings = append(l.Warnings, l.at(join(at, "mode"), text))
 }
