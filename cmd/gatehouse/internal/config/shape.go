@@ -20,6 +20,9 @@ type field struct {
 	index []int
 	// secret marks a key that has a foo_file twin: its value is never shown.
 	secret bool
+	// words are all that a text may be, from the tag `words`; nil: any text. The rooms
+	// refuse others themselves; this is for the schema.
+	words []string
 }
 
 // fieldsOf lists the keys of a section in the order of its Go type.
@@ -35,7 +38,11 @@ func fieldsOf(t reflect.Type) []field {
 				list = append(list, inner)
 			}
 		case name != "" && name != "-":
-			list = append(list, field{name: name, typ: f.Type, index: []int{i}})
+			var words []string
+			if said := f.Tag.Get("words"); said != "" {
+				words = strings.Fields(said)
+			}
+			list = append(list, field{name: name, typ: f.Type, index: []int{i}, words: words})
 		}
 	}
 	for i := range list {
