@@ -10,7 +10,7 @@ import (
 // Changing it needs a restart.
 type Config struct {
 	// Driver is "sqlite" (default).
-	Driver string `mapstructure:"driver"`
+	Driver string `mapstructure:"driver" words:"sqlite postgres"`
 	// DSN is the path of the SQLite file (default
 	// /var/lib/gatehouse/gatehouse.db); its directory must exist and be writable,
 	// because SQLite keeps two more files beside it. The file is created with

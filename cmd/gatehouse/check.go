@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,13 +13,20 @@ func (p *program) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Report every error and warning of the configuration",
 		Long: `Reads the configuration as serve would, environment included, and reports
-everything wrong with it. It starts nothing and opens no database.`,
+everything wrong with it. It starts nothing and opens no database of yours.
+
+Then it tries the tests that the file has, by the code that decides in the running
+gateway, with a key and users of their own:
+
+  tests:
+    - { request: GET https://crm.example.com/admin/, as: { groups: [support] }, expect: upstream }
+    - { request: GET https://crm.example.com/admin/, expect: 401 }`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return p.check() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context()) },
 	})
 }
 
-func (p *program) check() error {
+func (p *program) check(ctx context.Context) error {
 	loaded, err := p.load(nil)
 	if loaded == nil {
 		return err
@@ -28,8 +36,15 @@ func (p *program) check() error {
 		// The thing asked about is not so.
 		return failed(err, "")
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s\n", cmp.Or(loaded.Path, "the environment"), count(len(loaded.Tokens.Keys), "key"),
-		count(len(loaded.Upstreams), "upstream"), count(len(loaded.Routes), "route"))
+	if err := rehearse(ctx, loaded); err != nil {
+		return failed(err, "gatehouse explain METHOD URL")
+	}
+	tried := ""
+	if n := len(loaded.Tests); n > 0 {
+		tried = ", " + count(n, "test") + " passed"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s%s\n", cmp.Or(loaded.Path, "the environment"), count(len(loaded.Tokens.Keys), "key"),
+		count(len(loaded.Upstreams), "upstream"), count(len(loaded.Routes), "route"), tried)
 	return err
 }
 

@@ -47,7 +47,7 @@ func TestSnippetsAreWhatTheTestsRun(t *testing.T) {
 
 // Every variable that a document names is one that the program knows.
 func TestDocumentedVariablesExist(t *testing.T) {
-	named := regexp.MustCompile(`GATEHOUSE_[A-Z_]*[A-Z]`)
+	named := regexp.MustCompile(`GATEHOUSE_[A-Z0-9_]*[A-Z0-9]`)
 	pages := []string{"../../README.md", "../../Dockerfile", "../../docs/deploy/compose/compose.yaml"}
 	more, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 type generation struct {
 	gateway   *proxy.Gateway
 	endpoints []tokens.Endpoint
+	issuer    *tokens.Issuer // nil: no key signs
 }
 
 // parts are what outlives a generation.
@@ -33,7 +34,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
 	loaded.Blame("tokens", err)
 	if err == nil {
-		g.endpoints = hasten(authority.Endpoints())
+		g.endpoints, g.issuer = hasten(authority.Endpoints()), authority.Issuer()
 		outside.Verifier, outside.Endpoints = authority.Verifier(), g.endpoints
 	}
 	// Without a verifier too, since its faults should be told together with those of the tokens.

@@ -33,6 +33,9 @@ type Source struct {
 	Default *string `mapstructure:"default"`
 }
 
+// Words are those that may stand in place of the map.
+func (Source) Words() []string { return []string{"user_id", "username", "email", "groups"} }
+
 // UnmarshalText takes the word. Which words there are is checked by New.
 func (s *Source) UnmarshalText(text []byte) error {
 	if len(text) == 0 {

@@ -109,6 +109,9 @@ type Auth struct {
 	Scopes []string `mapstructure:"scopes"`
 }
 
+// Words are those that may stand in place of the map.
+func (Auth) Words() []string { return []string{"public", "optional", "required", "deny"} }
+
 // UnmarshalText takes the word. Which words there are is checked by New, which
 // knows where it stands; only no word at all is refused here, because the zero
 // Auth means something.

@@ -19,18 +19,23 @@ import (
 // What the schema says about a key is what the source says about its field. To
 // renew it: GATEHOUSE_TEST_UPDATE=1 go test ./cmd/gatehouse/internal/config
 func TestCommentsAreThoseOfTheSource(t *testing.T) {
-	all := map[string]map[string]string{}
-	for typ := range reachable(reflect.TypeFor[File]()) {
-		all[nameOf(typ)] = fieldComments(t, typ)
-	}
 	var text bytes.Buffer
 	out := json.NewEncoder(&text)
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
-	if err := out.Encode(all); err != nil {
+	if err := out.Encode(sourceComments(t)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "comments.json", text.Bytes())
+}
+
+func sourceComments(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
+	for typ := range reachable(reflect.TypeFor[File]()) {
+		all[nameOf(typ)] = fieldComments(t, typ)
+	}
+	return all
 }
 
 // golden compares with a file of the repository, or writes it.
@@ -100,9 +105,14 @@ func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
 			if !ok {
 				return true
 			}
+			last := ""
 			for _, f := range body.Fields.List {
 				for _, name := range f.Names {
-					said[name.Name] = plainComment(typ, name.Name, f.Doc.Text())
+					text := f.Doc.Text()
+					if text == "" && strings.Contains(last, name.Name) {
+						text = last // one comment for several fields
+					}
+					said[name.Name], last = plainComment(typ, text), text
 				}
 			}
 			return false
@@ -111,18 +121,26 @@ func fieldComments(t *testing.T, typ reflect.Type) map[string]string {
 	return said
 }
 
-// plainComment makes of a comment what people read who write YAML.
-func plainComment(typ reflect.Type, field, text string) string {
+// plainComment makes of a comment what people read who write YAML: the names of
+// fields become those of keys.
+func plainComment(typ reflect.Type, text string) string {
 	text = strings.TrimSpace(links.ReplaceAllString(text, "$1"))
 	paragraphs := strings.Split(text, "\n\n")
 	for i, p := range paragraphs {
 		paragraphs[i] = strings.Join(strings.Fields(p), " ")
 	}
 	text = strings.Join(paragraphs, "\n\n")
-	if f, ok := typ.FieldByName(field); ok {
-		key, _, _ := strings.Cut(f.Tag.Get("mapstructure"), ",")
-		if rest, ok := strings.CutPrefix(text, field+" "); ok && key != "" {
-			text = key + " " + rest
+	for i := range typ.NumField() {
+		key, _, _ := strings.Cut(typ.Field(i).Tag.Get("mapstructure"), ",")
+		if key == "" || key == "-" {
+			continue
+		}
+		name := regexp.QuoteMeta(typ.Field(i).Name)
+		if strings.HasPrefix(text, typ.Field(i).Name+" ") {
+			text = key + text[len(typ.Field(i).Name):]
+		}
+		if strings.Contains(key, "_") { // a name of one word is also a word
+			text = regexp.MustCompile(`\b`+name+`\b`).ReplaceAllString(text, key)
 		}
 	}
 	return text

@@ -20,6 +20,10 @@ type File struct {
 
 	// Bootstrap is the first user of an empty store.
 	Bootstrap Bootstrap `mapstructure:"bootstrap"`
+
+	// Tests are requests and what must become of them, tried by `gatehouse check`. A
+	// running gateway does not look at them.
+	Tests []Test `mapstructure:"tests"`
 }
 
 // Bootstrap is the `bootstrap` section: the first user, made when the gateway starts

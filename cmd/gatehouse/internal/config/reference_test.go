@@ -12,7 +12,7 @@ import (
 // docs/configuration.md is made of the Config types. To renew it:
 // GATEHOUSE_TEST_UPDATE=1 go test ./cmd/gatehouse/internal/config
 func TestTheReferenceIsThatOfTheSource(t *testing.T) {
-	r := reference{said: comments()}
+	r := reference{said: sourceComments(t)}
 	r.line("# Configuration reference")
 	r.line("")
 	r.line("Every key, made from the source. [`config.example.yaml`](../config.example.yaml) has them all in one file; `gatehouse schema` prints the")
