@@ -32,8 +32,7 @@ func (g *Gateway) admit(in *http.Request, d *Decision) *Refusal {
 	if !validHost(d.Host) {
 		return refuseHost
 	}
-	if len(in.Header["Authorization"]) > 1 {
-		// One parser takes the first and another the last.
+	if g.tokenHeader.twice(in.Header) {
 		return refuseTwoCredentials
 	}
 	if !validUpgrade(in.Header["Upgrade"]) {

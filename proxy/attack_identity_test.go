@@ -144,7 +144,7 @@ func TestAttackTwoCredentials(t *testing.T) {
 	alice, bob := w.bearer("alice"), w.bearer("bob")
 	for path := range everyPath {
 		for _, headers := range [][]string{{alice, bob}, {bob, alice}, {alice, alice}, {alice, "authorization:"}, {"Authorization: Basic x", alice}} {
-			w.refused(w.get(path, headers...), 400, `{"detail":"Malformed request: more than one Authorization header."}`)
+			w.refused(w.get(path, headers...), 400, `{"detail":"Malformed request: more than one header with credentials."}`)
 		}
 	}
 	w.untouched()

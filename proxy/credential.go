@@ -15,7 +15,7 @@ type credential struct {
 	// byBrowser: from a cookie alone, which a browser also sends when a page of
 	// somebody else's makes it ask.
 	byBrowser bool
-	// elsewhere: not in the Authorization header.
+	// elsewhere: not in the header that brings tokens.
 	elsewhere bool
 }
 
@@ -24,7 +24,7 @@ type credential struct {
 // request; cookies go in withhold.
 func (g *Gateway) credential(in *http.Request, d *Decision, policy *route.Policy) (credential, *Refusal) {
 	if policy.Tokens == nil { // nearly always
-		token, refusal := g.bearer(in.Header["Authorization"])
+		token, refusal := g.bearer(in.Header[g.tokenHeader.name])
 		return credential{token: token}, refusal
 	}
 	d.withheld = policy.Tokens
@@ -32,7 +32,7 @@ func (g *Gateway) credential(in *http.Request, d *Decision, policy *route.Policy
 	var header string
 	var refusal *Refusal
 	if policy.FromHeader() {
-		header, refusal = g.bearer(in.Header["Authorization"])
+		header, refusal = g.bearer(in.Header[g.tokenHeader.name])
 	}
 	other := map[bool]string{} // by whether it is a cookie
 	contradiction := false
@@ -75,10 +75,10 @@ func (g *Gateway) credential(in *http.Request, d *Decision, policy *route.Policy
 }
 
 // withhold takes the tokens of a route out of the headers that are forwarded. Where
-// tokens are handed on, one that came otherwise becomes the Authorization header.
-func (d *Decision) withhold(header http.Header, handOn bool) {
+// tokens are handed on, one that came otherwise is put into the header that brings them.
+func (d *Decision) withhold(header http.Header, handOn bool, token tokenHeader) {
 	if handOn && d.bearer.elsewhere {
-		header["Authorization"] = []string{"Bearer " + d.bearer.token}
+		header[token.name] = []string{token.scheme + " " + d.bearer.token}
 	}
 	for _, source := range d.withheld {
 		switch {
@@ -90,15 +90,16 @@ func (d *Decision) withhold(header http.Header, handOn bool) {
 	}
 }
 
-// bearer reads the Authorization header as SimpleJWT does: split at white space,
-// two parts of which the first is exactly "Bearer". Another scheme is somebody
-// else's and makes the request anonymous; a third part is a mistake.
+// bearer reads the header of the token as SimpleJWT does: split at white space, two
+// parts of which the first is exactly "Bearer", or another that is configured. Any
+// other scheme is somebody else's and makes the request anonymous; a third part is a
+// mistake.
 func (g *Gateway) bearer(values []string) (token string, _ *Refusal) {
 	if len(values) == 0 {
 		return "", nil
 	}
 	scheme, rest := field(values[0])
-	if scheme != "Bearer" {
+	if !g.verifier.TakesScheme(scheme) {
 		return "", nil
 	}
 	token, rest = field(rest)

@@ -33,6 +33,7 @@ type Gateway struct {
 	lines        lines
 	identity     *identity.Headers
 	forwardToken bool
+	tokenHeader  tokenHeader
 	buffers      *bufferPool
 	logger       *slog.Logger
 	errorLog     *log.Logger
@@ -92,6 +93,8 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		faults = append(faults, errors.New("a gateway needs a verifier"))
 	} else {
 		g.challenges = newChallenges(parts.Verifier.Challenge())
+		g.tokenHeader = newTokenHeader(parts.Verifier)
+		faults = append(faults, g.tokenHeader.fault(g.identity))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err

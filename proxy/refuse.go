@@ -35,7 +35,7 @@ var (
 	})
 	refuseTarget         = refusal(http.StatusBadRequest, "bad_target", "Malformed request: the target is not a path.")
 	refuseHost           = refusal(http.StatusBadRequest, "bad_host", "Malformed request: the host is missing or not valid.")
-	refuseTwoCredentials = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one Authorization header.")
+	refuseTwoCredentials = refusal(http.StatusBadRequest, "two_credentials", "Malformed request: more than one header with credentials.")
 	refuseUpgrade        = refusal(http.StatusBadRequest, "bad_upgrade", "Malformed request: the Upgrade header is not valid.")
 	refuseURI            = refusal(http.StatusRequestURITooLong, "uri_too_long", "The target of the request is too long.")
 	refuseHead           = refusal(http.StatusRequestHeaderFieldsTooLarge, "head_too_large", "The headers of the request are too large.")

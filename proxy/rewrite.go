@@ -59,10 +59,8 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 		delete(header, "Upgrade")
 		delete(header, "Connection")
 	}
-	if !g.forwardToken {
-		delete(header, "Authorization")
-	}
-	d.withhold(header, g.forwardToken)
+	g.tokenHeader.withhold(header, g.forwardToken)
+	d.withhold(header, g.forwardToken, g.tokenHeader)
 	g.identity.Strip(header)
 	for name := range header {
 		if len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id" {

@@ -91,7 +91,7 @@ func TestAttackCriticalExtensions(t *testing.T) {
 
 // Attack (CVE-2020-26160): the audience in a form that skips the comparison.
 func TestAttackAudience(t *testing.T) {
-	s := open(t, func(c *tokens.Config) { c.Audience = []string{"apps", "tools"} })
+	s := open(t, func(c *tokens.Config) { c.Audience = tokens.Audience{Names: []string{"apps", "tools"}} })
 	payload := func(aud ...string) string { return claims(append(aud, opener, lives, id, user)...) }
 	for _, aud := range []string{`"aud":"apps"`, `"aud":["tools"]`, `"aud":["else","apps"]`} {
 		s.judge(seal(usual, payload(aud)), verdict{"", badType, ""})

@@ -55,7 +55,8 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if key := set.Signing(); key != nil {
 		a.issuer = &Issuer{cfg: cfg, key: key}
 	}
-	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, names: cfg.mapping(), now: a.now, seen: newVerified(cfg.CacheBytes)}
+	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, names: cfg.mapping(), classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes)}
+	a.verifier.rejections = a.verifier.newRejections()
 	return a, nil
 }
 

@@ -22,12 +22,18 @@ const (
 	textWrongType   = "Token has wrong type"
 )
 
-// claimType is where a token says what it is for.
+// The claims of SimpleJWT, as they are called unless the configuration says otherwise.
 const (
-	claimType   = "token_type"
-	claimUser   = "user_id"
+	claimType = "token_type"
+	claimUser = "user_id"
+	claimID   = "jti"
+)
+
+// What a token may say that it is for.
+const (
 	typeAccess  = "access"
 	typeRefresh = "refresh"
+	typeSliding = "sliding"
 )
 
 // lastSecond is the end of the year 9999: a time behind it is one in another unit.
@@ -62,17 +68,20 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 			return textInvalid
 		}
 	}
-	if len(v.cfg.Audience) > 0 && !v.forUs(claims) {
+	if len(v.cfg.Audience.Names) > 0 && !v.forUs(claims) {
 		return textInvalid
 	}
-	for _, name := range []string{"sub", "jti"} {
-		if value, there := claims.Get(name); there {
-			if _, text := value.(string); !text {
-				return textInvalid
-			}
-		}
+	if !isText(claims, "sub") || !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {
+		return textInvalid
 	}
 	return ""
+}
+
+// isText tells whether a claim is a string, if it is there.
+func isText(claims drf.Object, name string) bool {
+	value, there := claims.Get(name)
+	_, text := value.(string)
+	return text || !there
 }
 
 // numericDate reads a NumericDate (RFC 7519, section 2) as Python's int() does:
@@ -108,7 +117,7 @@ func (v *Verifier) forUs(claims drf.Object) bool {
 	value, _ := claims.Get("aud")
 	switch aud := value.(type) {
 	case string:
-		return slices.Contains(v.cfg.Audience, aud)
+		return slices.Contains(v.cfg.Audience.Names, aud)
 	case []any:
 		found := false
 		for _, one := range aud {
@@ -116,7 +125,7 @@ func (v *Verifier) forUs(claims drf.Object) bool {
 			if !ok {
 				return false
 			}
-			found = found || slices.Contains(v.cfg.Audience, text)
+			found = found || slices.Contains(v.cfg.Audience.Names, text)
 		}
 		return found
 	}
@@ -126,17 +135,19 @@ func (v *Verifier) forUs(claims drf.Object) bool {
 // checkToken looks at what every token of SimpleJWT must have, behind the
 // registered claims, and returns the text of the first fault, or "". A kind of ""
 // is any.
-func checkToken(claims drf.Object, kind string) string {
+func (c SimpleJWT) checkToken(claims drf.Object, kind string) string {
 	if _, there := claims.Get("exp"); !there {
 		return textNoExpiry
 	}
-	if _, there := claims.Get("jti"); !there {
-		return textNoID
+	if c.JTIClaim != none {
+		if _, there := claims.Get(c.JTIClaim); !there {
+			return textNoID
+		}
 	}
-	if kind == "" {
+	if kind == "" || c.typeClaim() == "" {
 		return ""
 	}
-	switch got, there := claims.Get(claimType); {
+	switch got, there := claims.Get(c.TokenTypeClaim); {
 	case !there:
 		return textNoType
 	case got != kind:

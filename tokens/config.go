@@ -11,6 +11,8 @@ import (
 
 // Config is the `tokens` section. The defaults (DefaultConfig) are SimpleJWT's.
 type Config struct {
+	SimpleJWT `mapstructure:",squash"`
+
 	// BasePath is where the token endpoints are; default /api/token. Everything
 	// below it is answered here and never by an upstream; where no key signs, only
 	// what is at and below its /verify.
@@ -19,9 +21,9 @@ type Config struct {
 	// section 4.1.1). Empty, the default: neither.
 	Issuer string `mapstructure:"issuer"`
 	// Audience is put into every token as aud; a token must name one of them (RFC
-	// 7519 section 4.1.3). One is written as a string, several as a list. Empty,
+	// 7519 section 4.1.3). One name is written as a string, a list as a list. Empty,
 	// the default: neither.
-	Audience []string `mapstructure:"audience"`
+	Audience Audience `mapstructure:"audience"`
 	// AccessLifetime is how long an access token opens routes; default 5m.
 	AccessLifetime time.Duration `mapstructure:"access_lifetime"`
 	// RefreshLifetime is how long a refresh token gives new access tokens; default 24h.
@@ -57,7 +59,10 @@ type Config struct {
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.
 func DefaultConfig() Config {
-	return Config{BasePath: "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, CacheBytes: 32 << 20, Rotation: defaultRotation()}
+	return Config{
+		SimpleJWT: defaultSimpleJWT(),
+		BasePath:  "/api/token", AccessLifetime: 5 * time.Minute, RefreshLifetime: 24 * time.Hour, CacheBytes: 32 << 20, Rotation: defaultRotation(),
+	}
 }
 
 // Fault is one value of the section that cannot be accepted.
@@ -103,12 +108,9 @@ func (c Config) check() error {
 	if c.CacheBytes != 0 && (c.CacheBytes < minCache || c.CacheBytes > maxCache) {
 		add("cache_bytes", fmt.Sprintf("%d bytes are no size for the cache", c.CacheBytes), "write 33554432 (32 MiB), another number from 1048576 on, or 0 for none")
 	}
-	for i, audience := range c.Audience {
-		if audience == "" {
-			add(fmt.Sprintf("audience[%d]", i), "an empty audience", "name who the tokens are for, or take the key away")
-		}
-	}
+	faults = append(faults, c.Audience.check()...)
 	faults = append(faults, c.Rotation.check()...)
+	faults = append(faults, c.SimpleJWT.check()...)
 	faults = append(faults, c.checkUser()...)
 	return errors.Join(faults...)
 }

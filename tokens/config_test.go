@@ -50,7 +50,7 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		{"a lifetime of a century", func(c *tokens.Config) { c.AccessLifetime = 100 * 365 * 24 * time.Hour }, []string{"access_lifetime"}},
 		{"a leeway below zero", func(c *tokens.Config) { c.Leeway = -time.Second }, []string{"leeway"}},
 		{"a leeway of a day", func(c *tokens.Config) { c.Leeway = 24 * time.Hour }, []string{"leeway"}},
-		{"an empty audience", func(c *tokens.Config) { c.Audience = []string{"a", ""} }, []string{"audience[1]"}},
+		{"an empty audience", func(c *tokens.Config) { c.Audience.Names = []string{"a", ""} }, []string{"audience[1]"}},
 		{
 			"everything at once",
 			func(c *tokens.Config) {
@@ -84,7 +84,7 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 func TestDefaultsAreThoseOfSimpleJWT(t *testing.T) {
 	cfg := tokens.DefaultConfig()
 	if cfg.BasePath != "/api/token" || cfg.AccessLifetime != 5*time.Minute || cfg.RefreshLifetime != 24*time.Hour ||
-		cfg.Leeway != 0 || cfg.Issuer != "" || cfg.Audience != nil || cfg.Keys != nil {
+		cfg.Leeway != 0 || cfg.Issuer != "" || cfg.Audience.Names != nil || cfg.Keys != nil {
 		t.Errorf("got %+v", cfg)
 	}
 }

@@ -1,7 +1,7 @@
 // Package tokens is what gatehouse computes: it makes tokens, checks them, and
 // answers the endpoints at which clients obtain, refresh, verify and revoke them.
-// The contract is that of SimpleJWT with its default settings; the deviations are
-// few, on the strict side, and listed in docs/simplejwt.md.
+// The contract is that of SimpleJWT with its settings (config.go and simplejwt.go);
+// the deviations are few, on the strict side, and listed in docs/simplejwt.md.
 //
 // An [Authority] is made of the configuration (New). It holds
 //
@@ -10,7 +10,8 @@
 //   - the [Verifier], which takes a bearer token through these steps, of which the
 //     first that fails is the answer: size and structure, the header, the signature
 //     by a key of that algorithm, the payload, the times, issuer and audience, the
-//     type, and the user as the store has them now. A refusal is a [*Rejection];
+//     type, whether it was revoked where its type can be, and the user as the store has
+//     them now. A refusal is a [*Rejection];
 //     any other error means that it could not be decided, and nobody gets in. Of an
 //     access token that comes again, the steps up to the payload are remembered.
 //   - the endpoints, as rows of path and handler, and the JWKS.

@@ -21,20 +21,43 @@ type Endpoint struct {
 // token and any password, and nothing to fill a memory with.
 const maxBody = 64 << 10
 
+// row is one endpoint: where, what it is called, what it takes, and what it answers.
+type row struct {
+	path, name, about string // path: below base_path
+	fields            []drf.Field
+	post              func(*http.Request, drf.Input) drf.Answer
+}
+
 // Endpoints returns the token endpoints, each with and without its final slash, and
 // the JWKS where there are public keys. Without a key that signs there is nothing to
 // obtain, refresh or revoke here, and no key of our own to publish: only verify is
 // left, and the other paths are whose who issues the tokens.
 func (a *Authority) Endpoints() []Endpoint {
-	rows := []struct {
-		path, name, about string
-		fields            []drf.Field
-		post              func(*http.Request, drf.Input) drf.Answer
-	}{
+	rows := a.rows()
+	endpoints := make([]Endpoint, 0, 2*len(rows)+1)
+	for _, row := range rows {
+		if a.issuer == nil && row.path != "/verify/" {
+			continue
+		}
+		path := a.cfg.BasePath + row.path
+		endpoints = append(endpoints,
+			Endpoint{path, &drf.View{
+				Name: row.name, Description: row.about, Fields: row.fields,
+				Authenticate: a.verifier.Challenge(), MaxBody: maxBody, Post: row.post,
+			}},
+			Endpoint{path[:len(path)-1], drf.RedirectSlash(path)})
+	}
+	if a.issuer != nil && a.verifier.keys.Public() {
+		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}})
+	}
+	return endpoints
+}
+
+func (a *Authority) rows() []row {
+	rows := []row{
 		{
 			"/", "Token Obtain Pair", "Takes a set of user credentials and returns a pair of tokens.",
-			a.loginFields(),
-			a.obtain,
+			a.loginFields(), a.obtain,
 		},
 		{
 			"/refresh/", "Token Refresh", "Takes a refresh token and returns an access token.",
@@ -57,23 +80,14 @@ func (a *Authority) Endpoints() []Endpoint {
 			a.logout,
 		},
 	}
-	endpoints := make([]Endpoint, 0, 2*len(rows)+1)
-	for _, row := range rows {
-		if a.issuer == nil && row.path != "/verify/" {
-			continue
-		}
-		path := a.cfg.BasePath + row.path
-		endpoints = append(endpoints,
-			Endpoint{path, &drf.View{
-				Name: row.name, Description: row.about, Fields: row.fields,
-				Authenticate: challenge, MaxBody: maxBody, Post: row.post,
-			}},
-			Endpoint{path[:len(path)-1], drf.RedirectSlash(path)})
+	switch {
+	case !a.cfg.Sliding.Enabled:
+	case a.cfg.Sliding.Path == "/":
+		copy(rows, a.slidingRows("/"))
+	default:
+		rows = append(rows, a.slidingRows(a.cfg.Sliding.Path+"/")...)
 	}
-	if a.issuer != nil && a.verifier.keys.Public() {
-		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}})
-	}
-	return endpoints
+	return rows
 }
 
 // loginFields are what a login sends.
@@ -83,12 +97,9 @@ func (a *Authority) loginFields() []drf.Field {
 }
 
 func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
-	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), in.Text(a.login.UsernameField), in.Text("password"))
-	if errors.Is(err, users.ErrCredentials) {
-		return noAccount()
-	}
-	if err != nil {
-		return a.undecided(r, err)
+	user, refusal := a.authenticate(r, in)
+	if refusal != nil {
+		return *refusal
 	}
 	pair, err := a.issuer.Pair(user, a.now())
 	if err != nil {
@@ -102,6 +113,30 @@ func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
 		return a.undecided(r, err)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "refresh", Value: pair.Refresh}, {Name: "access", Value: pair.Access}}}
+}
+
+// authenticate returns the user of a login, of whom tokens can be made.
+func (a *Authority) authenticate(r *http.Request, in drf.Input) (users.User, *drf.Answer) {
+	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), in.Text(a.login.UsernameField), in.Text("password"))
+	refuse := func(answer drf.Answer) (users.User, *drf.Answer) { return users.User{}, &answer }
+	switch {
+	case errors.Is(err, users.ErrCredentials):
+		return refuse(noAccount())
+	case err != nil:
+		return refuse(a.undecided(r, err))
+	case a.cfg.UserIDField != string(users.ByEmail):
+		return user, nil
+	}
+	// A token that named nobody, or somebody else, would be one for whoever has the
+	// address tomorrow.
+	switch found, err := a.store.UserBy(r.Context(), users.ByEmail, user.Email); {
+	case err == nil && found.ID == user.ID:
+		return user, nil
+	case err != nil && !errors.Is(err, users.ErrNotFound):
+		return refuse(a.undecided(r, err))
+	}
+	a.logger.WarnContext(r.Context(), "login refused: tokens name users by their e-mail address, and this one has none of their own", slog.Any("user", user))
+	return refuse(noAccount())
 }
 
 // noAccount is the one answer to all logins that fail.
@@ -119,57 +154,74 @@ func client(r *http.Request) users.Client {
 }
 
 func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
-	claims, fault, err := a.verifier.readRefresh(r.Context(), in.Text("refresh"))
+	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("refresh"), typeRefresh)
 	// It may have been exchanged just now, which is looked at last.
 	revoked := fault == textBlacklisted
-	if revoked && a.cfg.Rotation.revokes() && checkToken(claims, typeRefresh) == "" {
+	if revoked && a.cfg.Rotation.revokes() && a.cfg.checkToken(claims, typeRefresh) == "" {
 		fault = ""
 	}
 	if err != nil {
 		return a.undecided(r, err)
 	}
 	if fault != "" {
-		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
+		return a.refused(fault)
 	}
-	if id, _ := claims.Get(claimUser); !falsy(id) {
-		active, err := a.isActive(r, id)
-		if err != nil {
-			return a.undecided(r, err)
-		}
-		if !active && revoked {
-			return drf.Coded(http.StatusUnauthorized, textBlacklisted, codeInvalid)
-		}
-		if !active {
-			return drf.Detail(http.StatusUnauthorized, "No active account found for the given token.")
-		}
+	if refusal := a.checkOwner(r, claims, revoked); refusal != nil {
+		return *refusal
 	}
 	return a.renew(r, claims)
 }
 
-// isActive asks the store itself, not what was held of it: a refresh is rare, and
-// must not outlive its user.
-func (a *Authority) isActive(r *http.Request, id any) (bool, error) {
-	number, ok := userNumber(id)
-	if !ok {
-		return false, nil
+// refused is the answer to a token that is no good.
+func (a *Authority) refused(fault string) drf.Answer {
+	return drf.Coded(http.StatusUnauthorized, a.cfg.said(fault), codeInvalid)
+}
+
+// checkOwner looks whether the user of a token that is to be renewed is there, active
+// and of the same password. A token of another password is revoked. One that names
+// nobody passes, as with SimpleJWT. Of one that was revoked nothing else is said.
+func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool) *drf.Answer {
+	refuse := func(answer drf.Answer) *drf.Answer {
+		if revoked {
+			answer = a.refused(textBlacklisted)
+		}
+		return &answer
 	}
-	user, err := a.store.UserByID(r.Context(), number)
-	if errors.Is(err, users.ErrNotFound) {
-		return false, nil
+	id, _ := claims.Get(a.cfg.UserIDClaim)
+	if falsy(id) {
+		return nil
 	}
-	return user.IsActive, err
+	user, err := a.verifier.owner(r.Context(), id)
+	switch {
+	case err != nil && !errors.Is(err, users.ErrNotFound):
+		answer := a.undecided(r, err)
+		return &answer
+	case err != nil || !user.IsActive && !a.cfg.AcceptInactive:
+		return refuse(drf.Detail(http.StatusUnauthorized, "No active account found for the given token."))
+	case a.cfg.samePassword(claims, user):
+		return nil
+	}
+	token, err := a.remembered(r.Context(), claims)
+	if err == nil && !revoked {
+		err = a.store.RevokeToken(r.Context(), token)
+	}
+	if err != nil {
+		answer := a.undecided(r, err)
+		return &answer
+	}
+	return refuse(drf.Detail(http.StatusUnauthorized, textPassword))
 }
 
 func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 	claims, fault := a.verifier.read(in.Text("token"))
 	if fault == "" {
-		fault = checkToken(claims, "")
+		fault = a.cfg.checkToken(claims, "")
 	}
 	if fault != "" {
-		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
+		return a.refused(fault)
 	}
 	if a.cfg.Rotation.revokes() && a.store != nil {
-		revoked, err := a.store.Revoked(r.Context(), text(claims, "jti"))
+		revoked, err := a.store.Revoked(r.Context(), a.verifier.idOf(claims))
 		if err != nil {
 			return a.undecided(r, err)
 		}
@@ -181,14 +233,17 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 }
 
 func (a *Authority) blacklist(r *http.Request, in drf.Input) drf.Answer {
-	claims, fault, err := a.verifier.readRefresh(r.Context(), in.Text("refresh"))
+	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("refresh"), typeRefresh)
 	if err != nil {
 		return a.undecided(r, err)
 	}
 	if fault != "" {
-		return drf.Coded(http.StatusUnauthorized, fault, codeInvalid)
+		return a.refused(fault)
 	}
-	token := a.remembered(claims)
+	token, err := a.remembered(r.Context(), claims)
+	if err != nil {
+		return a.undecided(r, err)
+	}
 	token.IssuedAt = a.now()
 	if err := a.store.RevokeToken(r.Context(), token); err != nil {
 		return a.undecided(r, err)

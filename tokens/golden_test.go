@@ -46,13 +46,16 @@ func TestTokensAreMadeByteForByteAsSimpleJWTMakesThem(t *testing.T) {
 		},
 		{
 			"audience and issuer come last, the audience first",
-			func(c *tokens.Config) { c.Issuer = "gatehouse"; c.Audience = []string{"a", "b"} },
+			func(c *tokens.Config) { c.Issuer = "gatehouse"; c.Audience.Names = []string{"a", "b"} },
 			`{"token_type":"access","exp":1700000300,"iat":1700000000,"jti":ID,"user_id":"1","aud":["a","b"],"iss":"gatehouse"}`,
 			`{"token_type":"refresh","exp":1700086400,"iat":1700000000,"jti":ID,"user_id":"1","aud":["a","b"],"iss":"gatehouse"}`,
 		},
 		{
 			"one audience is a string, and what is not ASCII is escaped",
-			func(c *tokens.Config) { c.Issuer = "https://é/<𝒳>&"; c.Audience = []string{"a"} },
+			func(c *tokens.Config) {
+				c.Issuer = "https://é/<𝒳>&"
+				c.Audience = tokens.Audience{Names: []string{"a"}, Plain: true}
+			},
 			`{"token_type":"access","exp":1700000300,"iat":1700000000,"jti":ID,"user_id":"1","aud":"a","iss":"https://\u00e9/<\ud835\udcb3>&"}`,
 			`{"token_type":"refresh","exp":1700086400,"iat":1700000000,"jti":ID,"user_id":"1","aud":"a","iss":"https://\u00e9/<\ud835\udcb3>&"}`,
 		},
@@ -117,7 +120,10 @@ func TestARefreshCopiesClaimsAsTheyAre(t *testing.T) {
 }
 
 func TestARefreshPutsItsOwnAudienceAndIssuerWhereTheOldOnesWere(t *testing.T) {
-	s := open(t, func(c *tokens.Config) { c.Issuer = "gatehouse"; c.Audience = []string{"a"} })
+	s := open(t, func(c *tokens.Config) {
+		c.Issuer = "gatehouse"
+		c.Audience = tokens.Audience{Names: []string{"a"}, Plain: true}
+	})
 	refresh := seal(usual, claims(`"token_type":"refresh","aud":["b","a"],"exp":`+sec(100)+`,"iss":"gatehouse","jti":"x","user_id":"1"`))
 	_, _, body := s.post("/api/token/refresh/", map[string]string{"refresh": refresh})
 	got := payloadOf(t, strings.TrimPrefix(body, `{"access":"`))

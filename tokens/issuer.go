@@ -3,7 +3,6 @@ package tokens
 import (
 	"encoding/base64"
 	"slices"
-	"strconv"
 	"time"
 
 	"gatehouse/tokens/drf"
@@ -30,7 +29,7 @@ func (s *Issuer) Pair(user users.User, now time.Time) (Pair, error) {
 	family := users.NewFamily()
 	id := family.NewTokenID()
 	refresh := s.fresh(typeRefresh, id, now, s.cfg.RefreshLifetime)
-	refresh = append(refresh, drf.Member{Name: claimUser, Value: strconv.FormatInt(user.ID, 10)})
+	refresh = s.about(refresh, user)
 	encoded, err := s.sign(refresh)
 	if err != nil {
 		return Pair{}, err
@@ -43,8 +42,24 @@ func (s *Issuer) Pair(user users.User, now time.Time) (Pair, error) {
 	return Pair{access, encoded, users.Token{ID: id, UserID: &user.ID, IssuedAt: now, Expires: expires}, s.accessUntil(now)}, nil
 }
 
-// notCopied are the claims that an access token has of its own.
-var notCopied = []string{claimType, "exp", "iat", "jti"}
+// about adds to the claims whose token it is.
+func (s *Issuer) about(claims drf.Object, user users.User) drf.Object {
+	claims = append(claims, drf.Member{Name: s.cfg.UserIDClaim, Value: s.cfg.nameIn(user)})
+	if s.cfg.CheckPasswordChange {
+		claims = append(claims, drf.Member{Name: s.cfg.PasswordClaim, Value: passwordDigest(user)})
+	}
+	return claims
+}
+
+// copies tells whether an access token takes over a claim of its refresh token. It has
+// those of the others of its own; a token of others may have a jti beside our id.
+func (s *Issuer) copies(claim string) bool {
+	switch claim {
+	case "exp", "iat", claimID, s.cfg.idClaim():
+		return false
+	}
+	return claim == "" || claim != s.cfg.typeClaim()
+}
 
 // Access makes an access token of the claims of a refresh token: all others are
 // copied, in their order and in their JSON type. The same arguments make the same
@@ -52,7 +67,7 @@ var notCopied = []string{claimType, "exp", "iat", "jti"}
 func (s *Issuer) Access(refresh drf.Object, id string, now time.Time) (string, error) {
 	access := s.fresh(typeAccess, id, now, s.cfg.AccessLifetime)
 	for _, claim := range refresh {
-		if !slices.Contains(notCopied, claim.Name) {
+		if s.copies(claim.Name) {
 			access = append(access, claim)
 		}
 	}
@@ -63,7 +78,7 @@ func (s *Issuer) Access(refresh drf.Object, id string, now time.Time) (string, e
 // with an id and times of its own.
 func (s *Issuer) Next(refresh drf.Object, id string, now time.Time) (string, error) {
 	next := slices.Clone(refresh)
-	next = with(next, "jti", id)
+	next = with(next, s.cfg.idClaim(), id)
 	next = with(next, "exp", now.Add(s.cfg.RefreshLifetime).Unix())
 	next = with(next, "iat", now.Unix())
 	return s.sign(next)
@@ -78,11 +93,13 @@ func (s *Issuer) accessUntil(now time.Time) time.Time {
 // cut off after the lifetime is added.
 func (s *Issuer) fresh(kind, id string, now time.Time, lifetime time.Duration) drf.Object {
 	claims := make(drf.Object, 0, 8)
+	if name := s.cfg.typeClaim(); name != "" {
+		claims = append(claims, drf.Member{Name: name, Value: kind})
+	}
 	return append(claims,
-		drf.Member{Name: claimType, Value: kind},
 		drf.Member{Name: "exp", Value: now.Add(lifetime).Unix()},
 		drf.Member{Name: "iat", Value: now.Unix()},
-		drf.Member{Name: "jti", Value: id},
+		drf.Member{Name: s.cfg.idClaim(), Value: id},
 	)
 }
 
@@ -90,12 +107,8 @@ func (s *Issuer) fresh(kind, id string, now time.Time, lifetime time.Duration) d
 // Python writes.
 func (s *Issuer) sign(claims drf.Object) (string, error) {
 	claims = slices.Clone(claims)
-	switch len(s.cfg.Audience) {
-	case 0:
-	case 1:
-		claims = with(claims, "aud", s.cfg.Audience[0])
-	default:
-		claims = with(claims, "aud", s.cfg.Audience)
+	if audience := s.cfg.Audience.claim(); audience != nil {
+		claims = with(claims, "aud", audience)
 	}
 	if s.cfg.Issuer != "" {
 		claims = with(claims, "iss", s.cfg.Issuer)

@@ -31,8 +31,8 @@ func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
 		}
 	}
 	if len(given) == 0 {
-		if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); scheme == "Bearer" && token != "" {
-			given = append(given, strings.TrimSpace(token))
+		if words := strings.Fields(r.Header.Get(a.cfg.HeaderName)); len(words) == 2 && a.verifier.TakesScheme(words[0]) {
+			given = append(given, words[1])
 		}
 	}
 	if len(given) == 0 {
@@ -52,7 +52,7 @@ func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
 	}
 	// An app that sends both need not look whether its access token has expired.
 	if !done {
-		return drf.Coded(http.StatusUnauthorized, first, codeInvalid)
+		return a.refused(first)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
 }
@@ -73,21 +73,24 @@ func wantsAll(r *http.Request) (all, ok bool) {
 func (a *Authority) endSession(r *http.Request, token string, all bool) (fault string, err error) {
 	claims, fault := a.verifier.read(token)
 	if fault == "" {
-		fault = checkToken(claims, "")
+		fault = a.cfg.checkToken(claims, "")
 	}
 	if fault != "" {
 		return fault, nil
 	}
-	kind := text(claims, claimType)
-	if !slices.Contains([]string{typeAccess, typeRefresh}, kind) {
+	kind := text(claims, a.cfg.typeClaim())
+	if a.cfg.typeClaim() != "" && !slices.Contains([]string{typeAccess, typeRefresh, typeSliding}, kind) {
 		return textWrongType, nil
 	}
-	t := a.remembered(claims)
+	t, err := a.remembered(r.Context(), claims)
+	if err != nil {
+		return "", err
+	}
 	gone, err := a.isOver(r, claims, t)
 	if err != nil || gone {
 		return textBlacklisted, err
 	}
-	if kind == typeRefresh {
+	if kind != typeAccess {
 		revoked, exchanged, err := a.store.TokenState(r.Context(), t.ID)
 		if err != nil || revoked && (all || !exchanged) {
 			return textBlacklisted, err

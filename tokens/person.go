@@ -38,6 +38,8 @@ func (c Config) checkUser() []error {
 		add("user", fmt.Sprintf("%q says nothing about users", c.User), "write store or token")
 	case c.User == userFromToken && c.Signs():
 		add("user", "tokens that are issued here are for users of the store", "take it away; or let no key sign (use: verify)")
+	case c.User == userFromToken && c.CheckPasswordChange:
+		add("check_password_change", "only users of the store have a password", "take it away, or write user: store")
 	}
 	for _, claim := range []struct {
 		at   string
@@ -61,7 +63,7 @@ type mapping struct {
 }
 
 func (c Config) mapping() mapping {
-	return mapping{id: []string{claimUser}, username: c.UsernameClaim, email: c.EmailClaim, groups: c.GroupsClaim}
+	return mapping{id: []string{c.UserIDClaim}, username: c.UsernameClaim, email: c.EmailClaim, groups: c.GroupsClaim}
 }
 
 // named makes the principal of a token whose user nobody here remembers.
@@ -70,7 +72,7 @@ func (v *Verifier) named(claims drf.Object) (*Principal, error) {
 	if !ok {
 		return nil, v.reject("no_user_claim", "Token contained no recognizable user identification", codeInvalid)
 	}
-	return &Principal{UserID: id, User: user, Claims: claims, TokenID: text(claims, "jti"), Expires: expiry(claims)}, nil
+	return &Principal{UserID: id, User: user, Claims: claims, TokenID: v.idOf(claims), Expires: expiry(claims)}, nil
 }
 
 // user is whom the claims name. It is false for claims that name nobody.

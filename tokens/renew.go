@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,10 @@ import (
 // has settled who is first.
 func (a *Authority) renew(r *http.Request, claims drf.Object) drf.Answer {
 	now := a.now()
-	old := a.remembered(claims)
+	old, err := a.remembered(r.Context(), claims)
+	if err != nil {
+		return a.undecided(r, err)
+	}
 	family := users.FamilyOf(old.ID)
 	wish := users.Renewal{
 		Old: old, AccessID: family.NewTokenID(), AccessUntil: a.issuer.accessUntil(now),
@@ -32,7 +36,7 @@ func (a *Authority) renew(r *http.Request, claims drf.Object) drf.Answer {
 	case errors.Is(err, users.ErrReused):
 		return a.reused(r, old)
 	case errors.Is(err, users.ErrRevoked):
-		return drf.Coded(http.StatusUnauthorized, textBlacklisted, codeInvalid)
+		return a.refused(textBlacklisted)
 	case err != nil:
 		return a.undecided(r, err)
 	}
@@ -69,21 +73,43 @@ func (a *Authority) reused(r *http.Request, old users.Token) drf.Answer {
 		}
 		a.logger.LogAttrs(r.Context(), slog.LevelWarn, "a refresh token was used again; its session is ended", attrs...)
 	}
-	return drf.Coded(http.StatusUnauthorized, textBlacklisted, codeInvalid)
+	return a.refused(textBlacklisted)
 }
 
 // remembered is what the store is to know of a token that was shown.
-func (a *Authority) remembered(claims drf.Object) users.Token {
-	t := users.Token{ID: text(claims, "jti"), Expires: expiry(claims)}
+func (a *Authority) remembered(ctx context.Context, claims drf.Object) (users.Token, error) {
+	t := users.Token{ID: a.verifier.idOf(claims), Expires: expiry(claims)}
+	// A sliding token keeps its id when it is renewed, for the last time at that end.
+	if value, there := claims.Get(a.cfg.Sliding.RefreshExpClaim); there {
+		if seconds, ok := numericDate(value, false); ok {
+			t.Expires = later(t.Expires, time.Unix(int64(seconds), 0).Add(a.cfg.Sliding.Lifetime))
+		}
+	}
 	if value, there := claims.Get("iat"); there {
 		if seconds, ok := numericDate(value, false); ok {
 			t.IssuedAt = time.Unix(int64(seconds), 0)
 		}
 	}
-	if id, _ := claims.Get(claimUser); !falsy(id) {
-		if number, ok := userNumber(id); ok {
-			t.UserID = &number
+	id, _ := claims.Get(a.cfg.UserIDClaim)
+	switch number, ok := userNumber(id); {
+	case falsy(id):
+	case a.cfg.UserIDField != string(users.ByID):
+		user, err := a.verifier.owner(ctx, id)
+		switch {
+		case err == nil:
+			t.UserID = &user.ID
+		case !errors.Is(err, users.ErrNotFound):
+			return t, err
 		}
+	case ok:
+		t.UserID = &number
 	}
-	return t
+	return t, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

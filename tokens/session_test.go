@@ -196,7 +196,7 @@ func TestLogoutThatIsRefused(t *testing.T) {
 		{"blank", "", map[string]string{"refresh": " "}, 400, `{"refresh":["This field may not be blank."]}`},
 		{"half an all", "?all=perhaps", map[string]string{"refresh": next}, 400, `{"all":["Must be a valid boolean."]}`},
 		{"garbage", "", map[string]string{"token": "x"}, 401, coded(isInvalid)},
-		{"another type", "", map[string]string{"token": seal(usual, claims(`"token_type":"sliding"`, lives, id, user))}, 401, coded(badType)},
+		{"another type", "", map[string]string{"token": seal(usual, claims(`"token_type":"other"`, lives, id, user))}, 401, coded(badType)},
 		{"all, with an old token", "?all=true", map[string]string{"refresh": refresh}, 401, coded(isRevoked)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

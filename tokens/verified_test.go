@@ -212,11 +212,11 @@ func TestWhatIsRefusedIsNeverRemembered(t *testing.T) {
 // TestEachConfigurationJudgesForItself: one token, wanted and unwanted by audience
 // and issuer, in both orders.
 func TestEachConfigurationJudgesForItself(t *testing.T) {
-	ours := func(c *tokens.Config) { c.Audience, c.Issuer = []string{"apps"}, "gatehouse" }
+	ours := func(c *tokens.Config) { c.Audience.Names, c.Issuer = []string{"apps"}, "gatehouse" }
 	g, token := held(t, ours)
 	for name, theirs := range map[string]func(*tokens.Config){
-		"another audience": func(c *tokens.Config) { c.Audience, c.Issuer = []string{"others"}, "gatehouse" },
-		"another issuer":   func(c *tokens.Config) { c.Audience, c.Issuer = []string{"apps"}, "gatehouse2" },
+		"another audience": func(c *tokens.Config) { c.Audience.Names, c.Issuer = []string{"others"}, "gatehouse" },
+		"another issuer":   func(c *tokens.Config) { c.Audience.Names, c.Issuer = []string{"apps"}, "gatehouse2" },
 	} {
 		for range 2 {
 			g.reload(theirs, keys.Config{Algorithm: "EdDSA", PrivateKey: edPair})

@@ -17,8 +17,11 @@ type Verifier struct {
 	keys  *keys.Set
 	store *users.Store // nil: tokens name users whom nobody remembers
 	names mapping      // for those
-	now   func() time.Time
-	seen  *verified // nil: each token is checked anew
+	// classes are the types of tokens that open routes.
+	classes    []tokenClass
+	rejections map[string]*Rejection // by text
+	now        func() time.Time
+	seen       *verified // nil: each token is checked anew
 }
 
 // Principal is whom a good token belongs to. It must not be changed.
@@ -33,32 +36,30 @@ type Principal struct {
 // Verify takes a bearer token as a protected view of SimpleJWT does. The error is a
 // *Rejection if the token is refused, and any other if that could not be decided.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	claims, fault := v.readAccess(token)
-	if fault != "" {
-		return nil, v.rejectToken(fault)
+	claims, err := v.readBearer(ctx, token)
+	if err != nil {
+		return nil, err
 	}
 	if v.store == nil {
 		return v.named(claims)
 	}
-	id, there := claims.Get(claimUser)
+	id, there := claims.Get(v.cfg.UserIDClaim)
 	if !there {
 		return nil, v.reject("no_user_claim", "Token contained no recognizable user identification", codeInvalid)
 	}
-	number, ok := userNumber(id)
-	if !ok {
-		return nil, v.reject("user_not_found", "User not found", "user_not_found")
-	}
-	user, err := v.store.LiveUser(ctx, number)
+	user, err := v.liveOwner(ctx, id)
 	switch {
 	case errors.Is(err, users.ErrNotFound):
 		return nil, v.reject("user_not_found", "User not found", "user_not_found")
 	case err != nil:
 		return nil, err
-	case !user.IsActive:
+	case !user.IsActive && !v.cfg.AcceptInactive:
 		return nil, v.reject("user_inactive", "User is inactive", "user_inactive")
+	case !v.cfg.samePassword(claims, user):
+		return nil, v.reject("password_changed", textPassword, "password_changed")
 	}
 	// Behind the user: of one who is gone or disabled, that is said.
-	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(text(claims, "jti"))); {
+	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(v.idOf(claims))); {
 	case err != nil:
 		return nil, err
 	case gone || isBefore(claims, user):
@@ -66,7 +67,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	}
 	return &Principal{
 		UserID: decimal(user.ID), User: user, Claims: claims,
-		TokenID: text(claims, "jti"), Expires: expiry(claims),
+		TokenID: v.idOf(claims), Expires: expiry(claims),
 	}, nil
 }
 
@@ -82,29 +83,29 @@ func isBefore(claims drf.Object, user users.User) bool {
 	return int64(made) < user.SessionsEnded.Unix()
 }
 
-// readAccess is read for an access token. The signature and the text are looked at
-// once for a token that comes again, all else each time.
-func (v *Verifier) readAccess(token string) (drf.Object, string) {
+// readBearer is read for a token of one of the types that open routes. The signature
+// and the text are looked at once for a token that comes again, all else each time.
+func (v *Verifier) readBearer(ctx context.Context, token string) (drf.Object, error) {
 	now := v.now()
 	if e := v.seen.get(token); e != nil {
 		if e.key.Valid(now) {
-			fault := v.checkRegistered(e.claims, now)
-			if fault == "" {
-				return e.claims, ""
+			if fault := v.checkRegistered(e.claims, now); fault != "" {
+				v.seen.drop(e)
+				return nil, v.rejectToken(fault)
 			}
-			v.seen.drop(e)
-			return nil, fault
+			return e.claims, v.checkRevoked(ctx, e.claims)
 		}
 		v.seen.drop(e) // another key may have the same secret
 	}
 	claims, key, fault := v.readAt(token, now)
-	if fault == "" {
-		fault = checkToken(claims, typeAccess)
+	if fault != "" {
+		return nil, v.rejectToken(fault)
 	}
-	if fault == "" {
-		v.seen.put(token, claims, key, expiry(claims).Add(v.cfg.Leeway), now)
+	if err := v.checkClass(ctx, claims); err != nil {
+		return nil, err
 	}
-	return claims, fault
+	v.seen.put(token, claims, key, expiry(claims).Add(v.cfg.Leeway), now)
+	return claims, v.checkRevoked(ctx, claims)
 }
 
 // read returns the claims of a token that is signed by one of our keys, is of now,
@@ -144,21 +145,19 @@ func (v *Verifier) signer(p parts, now time.Time) *keys.Key {
 	return nil
 }
 
-// readRefresh is read for a refresh token, which must not be revoked and must be
-// one. The claims are there also if it was revoked. The error tells that it could not be decided.
-func (v *Verifier) readRefresh(ctx context.Context, token string) (drf.Object, string, error) {
+// readRevocable is read for a token of a kind that can be revoked. The claims are
+// there also if it was. The error tells that it could not be decided.
+func (v *Verifier) readRevocable(ctx context.Context, token, kind string) (drf.Object, string, error) {
 	claims, fault := v.read(token)
 	if fault != "" {
 		return nil, fault, nil
 	}
-	if id, there := claims.Get("jti"); there {
-		revoked, err := v.store.Revoked(ctx, id.(string)) // read refuses an id that is no string
-		if err != nil {
-			return nil, "", err
-		}
-		if revoked {
-			return claims, textBlacklisted, nil
-		}
+	revoked, err := v.revoked(ctx, claims)
+	if err != nil {
+		return nil, "", err
 	}
-	return claims, checkToken(claims, typeRefresh), nil
+	if revoked {
+		return claims, textBlacklisted, nil
+	}
+	return claims, v.cfg.checkToken(claims, kind), nil
 }

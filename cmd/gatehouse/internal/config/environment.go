@@ -109,12 +109,19 @@ func unknownVariable(name string, known []variable) Fault {
 // The elements of a list stand between commas.
 func (v variable) read(text string) (any, error) {
 	value := reflect.New(v.typ).Elem()
+	if list, ok := asList(value); ok && strings.Contains(text, ",") {
+		parts, err := splitList(text)
+		if err == nil {
+			err = list.UnmarshalList(parts)
+		}
+		return value.Interface(), err
+	}
 	if v.typ.Kind() == reflect.Slice && !isWord(v.typ) {
-		for i, part := range strings.Split(text, ",") {
-			part = strings.TrimSpace(part)
-			if part == "" {
-				return nil, fmt.Errorf("element %d of the list is empty; write values with one comma between them", i+1)
-			}
+		parts, err := splitList(text)
+		if err != nil {
+			return nil, err
+		}
+		for _, part := range parts {
 			element := reflect.New(v.typ.Elem()).Elem()
 			if err := setText(element, part); err != nil {
 				return nil, err
@@ -130,6 +137,17 @@ func (v variable) read(text string) (any, error) {
 		return nil, err
 	}
 	return value.Interface(), nil
+}
+
+// splitList takes the elements of a list apart.
+func splitList(text string) ([]string, error) {
+	parts := strings.Split(text, ",")
+	for i := range parts {
+		if parts[i] = strings.TrimSpace(parts[i]); parts[i] == "" {
+			return nil, fmt.Errorf("element %d of the list is empty; write values with one comma between them", i+1)
+		}
+	}
+	return parts, nil
 }
 
 // put stores a value below the path in nested maps.

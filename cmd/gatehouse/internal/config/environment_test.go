@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gatehouse/proxy"
+	"gatehouse/tokens"
 )
 
 func TestEachScalarKeyHasAVariableOfItsOwn(t *testing.T) {
@@ -56,7 +58,7 @@ func TestTheEnvironmentSetsKeysThatTheFileDoesNotHave(t *testing.T) {
 	).File
 	want := Defaults()
 	want.Tokens.Issuer = "me"
-	want.Tokens.Audience = []string{"one"}
+	want.Tokens.Audience = tokens.Audience{Names: []string{"one"}, Plain: true}
 	want.Server.Listen = []string{"127.0.0.1:81"}
 	want.Server.MaxBody = proxy.MiB
 	want.Server.IdleTimeout = 24 * time.Hour
@@ -69,9 +71,37 @@ func TestTheEnvironmentSetsKeysThatTheFileDoesNotHave(t *testing.T) {
 }
 
 func TestAListOfTheEnvironmentReplacesThatOfTheFile(t *testing.T) {
-	got := mustLoad(t, "tokens: { audience: [a, b, c] }", "GATEHOUSE_TOKENS_AUDIENCE=d").Tokens.Audience
+	got := mustLoad(t, "tokens: { header_types: [a, b, c] }", "GATEHOUSE_TOKENS_HEADER_TYPES=d").Tokens.HeaderTypes
 	if diff := cmp.Diff([]string{"d"}, got); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+func TestOneAudienceOrSeveral(t *testing.T) {
+	for _, c := range []struct {
+		name, yaml, environment string
+		want                    tokens.Audience
+	}{
+		{"a name", "audience: one", "", tokens.Audience{Names: []string{"one"}, Plain: true}},
+		{"a list of one", "audience: [one]", "", tokens.Audience{Names: []string{"one"}}},
+		{"a list", "audience: [one, two]", "", tokens.Audience{Names: []string{"one", "two"}}},
+		{"an empty list", "audience: []", "", tokens.Audience{}},
+		{"nothing", "issuer: me", "", tokens.Audience{}},
+		{"a name with a comma", `audience: "one,two"`, "", tokens.Audience{Names: []string{"one,two"}, Plain: true}},
+		{"one of the environment", "audience: [a, b]", "one", tokens.Audience{Names: []string{"one"}, Plain: true}},
+		{"several of the environment", "audience: a", "one, two", tokens.Audience{Names: []string{"one", "two"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := mustLoad(t, "tokens: { "+c.yaml+" }", "GATEHOUSE_TOKENS_AUDIENCE="+c.environment).Tokens.Audience
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("want -, got +:\n%s", diff)
+			}
+		})
+	}
+	for _, wrong := range []string{"audience: { a: b }", "audience: [a, [b]]", "audience: [a, ~]", "audience: ~"} {
+		if _, err := Load(Input{Path: write(t, "tokens: { "+wrong+" }")}); err == nil {
+			t.Errorf("%s is accepted", wrong)
+		}
 	}
 }
 

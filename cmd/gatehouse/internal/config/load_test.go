@@ -113,7 +113,7 @@ routes:
 		ForwardToken: true,
 	}
 	want.Tokens.RefreshLifetime = 7 * 24 * time.Hour
-	want.Tokens.Audience = []string{"one", "two"}
+	want.Tokens.Audience.Names = []string{"one", "two"}
 	want.Tokens.Keys = []keys.Config{{ID: "2026", Algorithm: "HS256", Secret: secret, Until: "2026-12-31"}}
 	want.Upstreams = map[string]upstream.Config{
 		"CRM": {URL: "http://crm:8000", Timeouts: upstream.Timeouts{Connect: ptr(2 * time.Second), FirstByte: ptr(time.Duration(0))}},

@@ -66,6 +66,15 @@ func isWord(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(unmarshalerType)
 }
 
+// listUnmarshaler is a word that can be several: one value, or a list of them.
+type listUnmarshaler interface{ UnmarshalList(values []string) error }
+
+// asList returns v as that, if its type is one.
+func asList(v reflect.Value) (listUnmarshaler, bool) {
+	list, ok := v.Addr().Interface().(listUnmarshaler)
+	return list, ok
+}
+
 // isSection tells whether the keys below are reached one by one, by the
 // environment too. Maps and lists of sections are not: they are one value.
 func isSection(t reflect.Type) bool {

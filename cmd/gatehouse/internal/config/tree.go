@@ -146,9 +146,24 @@ func (t *tree) value(node *yaml.Node, v reflect.Value, at string, secret bool) b
 	case typ.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
 		return t.list(node, v, at, secret)
 	default:
+		if list, ok := asList(v); ok && node.Kind == yaml.SequenceNode {
+			var values []string
+			if !t.list(node, reflect.ValueOf(&values).Elem(), at, secret) {
+				return false
+			}
+			return t.accept(node, at, list.UnmarshalList(values))
+		}
 		t.unusable(node.Line, at, "is %s where %s is expected", describe(node, secret), expected(typ))
 		return false
 	}
+}
+
+// accept tells whether a type has taken a value.
+func (t *tree) accept(node *yaml.Node, at string, err error) bool {
+	if err != nil {
+		t.unusable(node.Line, at, "%s", err.Error())
+	}
+	return err == nil
 }
 
 // entry reads one element of a list or a map of structs.
