@@ -15,9 +15,11 @@ type recorder struct {
 	deadline deadliner     // nil: the connection knows none
 	patience time.Duration // for each part of the answer
 	in       *http.Request
-	body     *body // of the request; nil: none, or nobody reads it
-	status   int   // 0: nothing yet
-	bytes    int64 // of the body
+	body     *body   // of the request; nil: none, or nobody reads it
+	status   int     // 0: nothing yet
+	bytes    int64   // of the body
+	tunnel   *tunnel // that the connection becomes; nil: none
+	ended    string  // why a stream was ended by us; "" is by itself
 }
 
 // deadliner is what net/http's own ResponseWriter can do with its connection.
@@ -85,6 +87,9 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
 	if err == nil {
 		r.status = http.StatusSwitchingProtocols
+		if r.tunnel != nil {
+			conn = r.tunnel.opened(conn, rw.Reader)
+		}
 	}
 	return conn, rw, err
 }
@@ -132,6 +137,9 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	}
 	if d.Ignored != "" {
 		attrs = append(attrs, slog.String("ignored", d.Ignored))
+	}
+	if out.ended != "" {
+		attrs = append(attrs, slog.String("ended", out.ended))
 	}
 	g.logger.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }

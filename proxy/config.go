@@ -113,7 +113,9 @@ type Drain struct {
 	Delay time.Duration `mapstructure:"delay"`
 
 	// Timeout is how long requests in flight may take to finish; default 25s, below
-	// the 30 s that Kubernetes waits.
+	// the 30 s that Kubernetes waits. Event streams and the like may go on for so long and
+	// are ended then, which is no failure; WebSockets get a close frame (1001) as soon as
+	// nothing else is left.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 

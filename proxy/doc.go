@@ -21,6 +21,8 @@
 //	body.go       how long a body is waited for, and how large it may be
 //	lines.go      the upstreams, with the timeouts of each route and rule
 //	forward.go    sending it, and what comes back
+//	stream.go     what has no end of its own, and what ends it
+//	tunnel.go     WebSockets; frames.go follows their frames
 //	refuse.go     the one table of refusals and what a client reads about them
 //	grpc.go       the same for clients that speak gRPC
 //	access.go     the line in the access log

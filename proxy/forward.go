@@ -15,7 +15,9 @@ type exchange struct {
 	gateway  *Gateway
 	decision *Decision
 	in       *http.Request
-	body     *body    // of in; nil: none
+	body     *body // of in; nil: none
+	out      *recorder
+	stream   *stream  // that the answer is; nil: it is none
 	failure  *Refusal // what the client was told instead of the upstream's answer
 	call     upstream.Call
 	proxy    httputil.ReverseProxy
@@ -26,10 +28,10 @@ type exchange struct {
 // http.ErrAbortHandler when an answer breaks off, which closes the connection: a
 // client must be able to tell half an answer from a whole one.
 func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
-	x := &exchange{gateway: g, decision: d, in: in, body: w.body}
+	x := &exchange{gateway: g, decision: d, in: in, out: w, body: w.body}
 	x.call.Line = d.line
 	x.call.Key = d.stickyKey()
-	defer x.call.Close() // after a tunnel and a panic too
+	defer x.close() // after a tunnel and a panic too
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      &x.call,
@@ -64,10 +66,30 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
 	x.decision.publish(answer.Header, answer.Request.URL)
-	if answer.StatusCode == http.StatusSwitchingProtocols && answer.Request.Header.Get("Upgrade") == "" {
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		x.stream = x.watch(answer)
+		return nil
+	}
+	if !isHandshake(answer.Request.Header, answer.Header) {
 		return upstream.ErrSwitched
 	}
+	x.stream = x.tunnel(answer)
 	return nil
+}
+
+// close ends what belongs to the exchange.
+func (x *exchange) close() {
+	x.call.Close()
+	if t := x.out.tunnel; t != nil {
+		t.finish()
+	}
+	if x.stream == nil {
+		return
+	}
+	x.gateway.finish(x.stream)
+	if e := x.stream.ended.Load(); e != nil {
+		x.out.ended = e.word
+	}
 }
 
 // fail answers in place of an upstream that did not.

@@ -17,8 +17,8 @@ import (
 	"gatehouse/tokens"
 )
 
-// Gateway is the handler of everything that clients send. It is immutable and safe
-// for concurrent use; a changed configuration makes a new one.
+// Gateway is the handler of everything that clients send. It is immutable, but for
+// what it knows of the streams that are open, and safe for concurrent use; a changed configuration makes a new one.
 type Gateway struct {
 	trusted      trusted
 	local        locals
@@ -39,6 +39,8 @@ type Gateway struct {
 	errorLog     *log.Logger
 	now          func() time.Time
 	reports      reports
+	streams      streams
+	unwatch      func() // the users of streams
 	challenges
 }
 
@@ -100,6 +102,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.lines = newLines(g.table, g.upstreams)
+	g.unwatch = parts.Verifier.Watch(g.changed)
 	return g, nil
 }
 
@@ -157,6 +160,7 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 // Requests in flight finish.
 func (g *Gateway) Close() {
 	g.logReported()
+	g.unwatch()
 	for _, up := range g.upstreams {
 		up.Close()
 	}

@@ -181,14 +181,14 @@ func TestATunnelHoldsItsPlaceUntilItEnds(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 			return
 		}
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.WriteString(conn, shaken)
 		_, _ = io.Copy(conn, from)
 	})
 	w := open(t, nil, func(cfg *proxy.Config) {
 		cfg.Upstreams["app"] = upstream.Config{URL: "http://" + addr, MaxConnections: 1, MaxPending: &none}
 	})
 	conn := w.dial()
-	_, _ = io.WriteString(conn, crlf(head("GET", "/public/ws", "Connection: Upgrade", "Upgrade: websocket")))
+	_, _ = io.WriteString(conn, opening("/public/ws"))
 	if got, _ := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(got, "101") {
 		t.Fatalf("got %q", got)
 	}

@@ -16,6 +16,8 @@ type ended struct {
 	mu     sync.RWMutex
 	until  map[Family]int64 // unix microseconds from which nobody asks any more
 	unsure bool             // the feed has not been read for long: ask the database
+
+	watchers *watchers // are told what is added
 }
 
 // is tells whether f is held, and whether that can be relied on.
@@ -30,6 +32,13 @@ func (e *ended) add(families []endedFamily) {
 	if len(families) == 0 {
 		return
 	}
+	e.hold(families)
+	for _, f := range families {
+		e.watchers.tell(Notice{Family: f.family})
+	}
+}
+
+func (e *ended) hold(families []endedFamily) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.until == nil {

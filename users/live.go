@@ -47,6 +47,8 @@ type live struct {
 	generation uint64 // counts what was dropped
 	users      *simplelru.LRU[int64, liveUser]
 	none       *simplelru.LRU[int64, time.Time]
+
+	watchers *watchers // are told what is dropped
 }
 
 type liveUser struct {
@@ -103,6 +105,7 @@ func (l *live) put(id int64, what held, u User, at time.Time, generation uint64)
 
 // drop forgets an account.
 func (l *live) drop(id int64) {
+	defer l.watchers.tell(Notice{UserID: id}) // behind the unlocking: it is read anew
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++
@@ -112,6 +115,7 @@ func (l *live) drop(id int64) {
 
 // dropAll forgets everything.
 func (l *live) dropAll() {
+	defer l.watchers.tell(Notice{All: true})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.generation++

@@ -37,6 +37,8 @@ type Store struct {
 	found   *found
 	ended   ended
 
+	watchers watchers
+
 	stop  context.CancelFunc // ends the background tasks
 	tasks sync.WaitGroup
 }
@@ -49,6 +51,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound()}
+	s.live.watchers, s.ended.watchers = &s.watchers, &s.watchers
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {
 			return nil, err

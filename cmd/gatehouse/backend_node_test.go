@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -75,6 +76,36 @@ func TestNode(t *testing.T) {
 		}
 	})
 
+	t.Run("a WebSocket and events end when stream_max is over", func(t *testing.T) {
+		socket := openSocket(t, site, "/short/socket", access)
+		events := openEvents(t, site, "/short/ticks", access)
+		if err := untilClosed(t, socket); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			t.Errorf("the client is told %v", err)
+		}
+		closedAs(t, site, "1008 the stream has lasted long enough")
+		if text, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(text), "data: tick\n\n") {
+			t.Errorf("the events end with %v", err)
+		}
+	})
+
+	t.Run("a WebSocket and events end when another process ends the session", func(t *testing.T) {
+		socket := openSocket(t, site, "/socket", access)
+		events := openEvents(t, site, "/ticks", access)
+		began := time.Now()
+		site.run(t, "", "user", "logout", "alice")
+		if err := untilClosed(t, socket); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+			t.Errorf("the client is told %v", err)
+		}
+		closedAs(t, site, "1008 the session has ended")
+		if text, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(text), "data: tick\n\n") {
+			t.Errorf("the events end with %v", err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v, above the bound of 10 s", took)
+		}
+	})
+
+	access, _ = site.login(t, "alice")
 	t.Run("server-sent events arrive one by one", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -108,4 +139,58 @@ func TestNode(t *testing.T) {
 			t.Error("the events came together")
 		}
 	})
+}
+
+func openSocket(t *testing.T, site *site, path, token string) *websocket.Conn {
+	t.Helper()
+	socket, _, err := websocket.Dial(t.Context(), "ws://"+site.address+path, &websocket.DialOptions{HTTPHeader: bearer(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.CloseNow() })
+	return socket
+}
+
+// untilClosed reads until the socket is closed, and returns how.
+func untilClosed(t *testing.T, socket *websocket.Conn) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	for {
+		if _, _, err := socket.Read(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// closedAs waits until Node has seen a socket closed that way.
+func closedAs(t *testing.T, site *site, want string) {
+	t.Helper()
+	var got []byte
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if _, got = site.raw(t, "/public/closes", ""); strings.Contains(string(got), want) {
+			return
+		}
+	}
+	t.Errorf("the backend was told %q, want %q", got, want)
+}
+
+func openEvents(t *testing.T, site *site, path, token string) io.Reader {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	in, err := http.NewRequestWithContext(ctx, "GET", "http://"+site.address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Header = bearer(token)
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", answer.StatusCode)
+	}
+	return answer.Body
 }

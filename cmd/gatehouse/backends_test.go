@@ -155,6 +155,7 @@ routes:
       - { path: /public/*, auth: public }
       - { path: /maybe/*, auth: optional }
       - { path: /admin/*, auth: { groups: [staff] } }
+      - { path: /short/*, stream_max: 700ms }
       - { path: /files/*, auth: public, encoded_slash: keep }
       - { path: /files/admin/*, auth: { groups: [staff] } }
   - to: app

@@ -124,22 +124,42 @@ func (s *server) serve(ctx context.Context) error {
 	return err
 }
 
-// stop ends everything within about the timeout.
+// Streams do not end by themselves. When they are told to, it takes no longer.
+const (
+	endEvents  = time.Second     // the end of a body
+	endSockets = 3 * time.Second // close frames and their answers
+)
+
+// stop ends everything within about the timeout. Event streams may go on until it
+// is over; then they end, and that is no fault. WebSockets, which Shutdown knows
+// nothing of, get their close frame when nothing else is left.
 func (s *server) stop(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(s.inFlight.Load()), "request"), timeout), s.http.Close())
+	late := s.http.Shutdown(ctx) != nil
+	unfinished := s.inFlight.Load() - int64(s.current.Load().gateway.EndStreams())
+	var err error
+	if late {
+		s.await(endEvents, unfinished)
+		err = s.http.Close()
 	}
-	// What is left are upgraded connections, which Shutdown knows nothing of, and
-	// requests that were just cut off. They need a moment to notice.
+	if late && unfinished > 0 {
+		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(unfinished), "request"), timeout), err)
+		s.cut()
+	}
+	s.await(endSockets, 0)
 	s.cut()
-	for patience := time.Now().Add(2 * time.Second); s.inFlight.Load() > 0 && time.Now().Before(patience); {
-		time.Sleep(5 * time.Millisecond)
-	}
+	s.await(2*time.Second, 0) // what was just cut off needs a moment to notice
 	s.current.Load().close()
 	return errors.Join(err, s.release())
+}
+
+// await waits until no more than so many requests are in flight, but not for longer
+// than that.
+func (s *server) await(patience time.Duration, left int64) {
+	for until := time.Now().Add(patience); s.inFlight.Load() > left && time.Now().Before(until); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // release lets go of what the operating system gave.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/tokens"
@@ -48,53 +49,92 @@ routes: [{ to: app, auth: public }]
 	return s, s.edge.Addrs()[0].String()
 }
 
-func TestAnUpgradedConnectionDoesNotOutliveTheServer(t *testing.T) {
-	s, address := launchPublic(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		conn, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		_, _ = io.Copy(conn, rw)
-	}))
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx) }()
-
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-	in := bufio.NewReader(conn)
-	answer, err := http.ReadResponse(in, nil)
-	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("got %v, %v", answer, err)
-	}
-	_, _ = io.WriteString(conn, "hello\n")
-	if line, err := in.ReadString('\n'); line != "hello\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-
+// ending stops a server and returns what serve ends with, and how long that takes.
+func ending(t *testing.T, stop context.CancelFunc, served <-chan error) (took time.Duration, err error) {
+	t.Helper()
 	began := time.Now()
 	stop()
 	select {
 	case err := <-served:
-		if err != nil {
-			t.Errorf("serve ended with %v", err)
-		}
-	case <-time.After(10 * time.Second):
+		return time.Since(began), err
+	case <-time.After(20 * time.Second):
 		t.Fatal("the server does not end")
+		return 0, nil
 	}
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("stopping took %v", took)
+}
+
+// A lone WebSocket is closed as RFC 6455 asks, at both ends, and does not hold up the
+// end of the server.
+func TestAWebSocketIsClosedWhenTheServerStops(t *testing.T) {
+	told := make(chan error, 1)
+	s, address := launchPublic(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		socket, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer socket.CloseNow()
+		_, text, _ := socket.Read(r.Context())
+		_ = socket.Write(r.Context(), websocket.MessageText, text)
+		_, _, err = socket.Read(context.Background())
+		told <- err
+	}))
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+	socket, _, err := websocket.Dial(t.Context(), "ws://"+address, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the connection is still there: %v", err)
+	defer socket.CloseNow()
+	if err := socket.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := socket.Read(t.Context()); string(text) != "hello" {
+		t.Fatalf("got %q, %v", text, err)
+	}
+	closed := make(chan error, 1)
+	go func() {
+		_, _, err := socket.Read(context.Background())
+		closed <- err
+	}()
+	took, err := ending(t, stop, served)
+	if err != nil || took > 3*time.Second {
+		t.Errorf("serve ended with %v after %v", err, took)
+	}
+	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the client is told %v", err)
+	}
+	if err := <-told; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the backend is told %v", err)
+	}
+}
+
+// Events may come until drain.timeout is over. Then they end, and the exit is a good one.
+func TestEventsDoNotFailTheExit(t *testing.T) {
+	s, address := launchPublic(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "data: tick\n\n")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}))
+	s.drain.Timeout = 500 * time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+	in, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/events", nil)
+	answer, err := new(http.Transport).RoundTrip(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if took, err := ending(t, stop, served); err != nil || took < s.drain.Timeout || took > 5*time.Second {
+		t.Errorf("serve ended with %v after %v", err, took)
+	}
+	if body, err := io.ReadAll(answer.Body); err != nil || !strings.HasSuffix(string(body), "data: tick\n\n") {
+		t.Errorf("the stream ended with %v", err)
 	}
 }
 

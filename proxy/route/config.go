@@ -43,6 +43,12 @@ type Config struct {
 	// against the path with a separator in its place; where that leads to another
 	// policy, it is 400 all the same.
 	EncodedSlash string `mapstructure:"encoded_slash"`
+	// StreamMax is how long a WebSocket or another stream of a user may last: token,
+	// until the token ends, by which it was opened; none; or a time, whatever becomes of
+	// the token. It ends in any case when its user's session does. Default: token for
+	// WebSockets, event streams, gRPC, and what else has no end by its type. Where it is
+	// written it holds for every answer, so for downloads too.
+	StreamMax StreamMax `mapstructure:"stream_max"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// upstream says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -67,6 +73,8 @@ type RuleConfig struct {
 	Rewrite Rewrite `mapstructure:"rewrite"`
 	// EncodedSlash is reject or keep, as on a route. Default: the route's.
 	EncodedSlash string `mapstructure:"encoded_slash"`
+	// StreamMax is token, none or a time, as on a route. Default: the route's.
+	StreamMax StreamMax `mapstructure:"stream_max"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// route says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -89,7 +97,7 @@ type Timeouts struct {
 	Connect *time.Duration `mapstructure:"connect"`
 	// FirstByte is from the request sent to the head of the answer.
 	FirstByte *time.Duration `mapstructure:"first_byte"`
-	// Idle is how long the body of the answer may pause.
+	// Idle is how long the body of the answer may pause, or a WebSocket.
 	Idle *time.Duration `mapstructure:"idle"`
 }
 

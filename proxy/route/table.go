@@ -21,6 +21,7 @@ type Route struct {
 
 	aim         *Aim
 	keepSlashes bool
+	stream      Stream
 }
 
 // Field is the key path of the route in the file.
@@ -40,6 +41,7 @@ type Rule struct {
 
 	aim         *Aim
 	keepSlashes bool
+	stream      Stream
 }
 
 // Field is the key path of the rule in the file.
@@ -177,6 +179,7 @@ func (b *builder) route(i int, cfg *Config) {
 	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
 	r.aim = b.aim(at, cfg, whole, pathOK)
 	r.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, false)
+	r.stream = cfg.StreamMax.compile(at, Stream{Token: true}, &b.faults)
 	if hostsOK && pathOK {
 		b.add(hosts, whole, nil, &target{Match{Route: r}, whole})
 	}
@@ -206,6 +209,7 @@ func (b *builder) rule(r *Route, j int, cfg *RuleConfig, inherited terms, hosts 
 	rule.Path = p.String()
 	rule.aim = b.ruleAim(at, cfg.Rewrite, p, ok, r.aim)
 	rule.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, r.keepSlashes)
+	rule.stream = cfg.StreamMax.compile(at, r.stream, &b.faults)
 	if ok && placed && !whole.holds(p) {
 		fix := fmt.Sprintf("write a path inside %s, or another route", whole)
 		if inside := (pattern{whole.base + p.base, p.tree}); whole.tree && whole.base != "" {

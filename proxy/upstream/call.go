@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // Line is a way to an upstream with certain timeouts.
@@ -17,6 +18,9 @@ type Line struct {
 
 // Upstream is where the line leads.
 func (l *Line) Upstream() *Upstream { return l.upstream }
+
+// Idle is how long the body of an answer may pause; 0 is for ever.
+func (l *Line) Idle() time.Duration { return l.bounds.idle }
 
 // Call sends one request through a Line; it is used once, and Close ends it. It is
 // an http.RoundTripper that, other than that promises, sets the request's URL.Scheme

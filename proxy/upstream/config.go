@@ -85,9 +85,9 @@ type Timeouts struct {
 	FirstByte *time.Duration `mapstructure:"first_byte"`
 
 	// Idle is how long the body of an answer may pause. The head is with the client
-	// by then, so the connection is cut off instead of a 504. Default 0: none, because
-	// event streams and long polls are silent for as long as nothing happens. Tunnels
-	// (WebSocket) are not bounded by it.
+	// by then, so the connection is cut off instead of a 504. A WebSocket through which
+	// nothing passes in either direction is closed. Default 0: none, because event
+	// streams and long polls are silent for as long as nothing happens.
 	Idle *time.Duration `mapstructure:"idle"`
 }
 

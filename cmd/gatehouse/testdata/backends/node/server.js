@@ -10,7 +10,19 @@ function userOf(request) {
 }
 // docs:node:end
 
+const closes = []; // how sockets were closed
+
 const server = http.createServer((request, response) => {
+  if (request.url === '/public/closes') {
+    response.end(closes.join('\n'));
+    return;
+  }
+  if (request.url.endsWith('/ticks')) {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    const timer = setInterval(() => response.write('data: tick\n\n'), 50);
+    request.on('close', () => clearInterval(timer));
+    return;
+  }
   if (request.url === '/events') {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' });
     let n = 0;
@@ -30,6 +42,7 @@ const server = http.createServer((request, response) => {
 
 const sockets = new WebSocketServer({ server });
 sockets.on('connection', (socket, request) => {
+  socket.on('close', (code, reason) => closes.push(`${code} ${reason}`));
   socket.on('message', (text) => socket.send(`${userOf(request)}: ${text}`));
 });
 
