@@ -97,6 +97,14 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap lets http.ResponseController find the rest.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// answered is the status that the client got, or that it left before there was one.
+func (r *recorder) answered() int {
+	if r.status == 0 {
+		return statusClientGone
+	}
+	return r.status
+}
+
 // logAccess writes the line of the access log: what was asked, what was decided
 // and why, what came of it. No headers, no query, no token: a log is read by many.
 func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *recorder, took time.Duration) {
@@ -104,17 +112,13 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	if !g.logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	status := out.status
-	if status == 0 {
-		status = statusClientGone
-	}
-	attrs := make([]slog.Attr, 0, 15)
+	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
 		slog.String("method", in.Method),
 		slog.String("host", d.Host),
 		slog.String("path", d.Path.Decoded),
 		slog.String("outcome", outcome),
-		slog.Int("status", status),
+		slog.Int("status", out.answered()),
 		slog.Int64("bytes", out.bytes),
 		slog.Duration("took", took),
 		slog.String("client", d.Client.addrText()),
@@ -128,6 +132,9 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	}
 	if d.upstream != nil {
 		attrs = append(attrs, slog.String("upstream", d.upstream.Name()))
+		if d.upstreamTook > 0 {
+			attrs = append(attrs, slog.Duration("upstream_took", d.upstreamTook))
+		}
 	}
 	if d.Principal != nil {
 		attrs = append(attrs, slog.String("user", d.Principal.UserID))

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"time"
 
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
@@ -27,7 +28,9 @@ type Decision struct {
 	upstream *upstream.Upstream
 	line     *upstream.Line // to upstream, with the timeouts of what was matched
 	target   route.Path     // Path as the route and rule change it
-	local    http.Handler   // an endpoint of gatehouse itself, in place of an upstream
+	// upstreamTook is from the request handed over to the head of the answer.
+	upstreamTook time.Duration
+	local        http.Handler // an endpoint of gatehouse itself, in place of an upstream
 }
 
 // decide says what becomes of a request. It writes nothing and sends nothing, and

@@ -20,6 +20,7 @@ type exchange struct {
 	stream   *stream  // that the answer is; nil: it is none
 	failure  *Refusal // what the client was told instead of the upstream's answer
 	call     upstream.Call
+	began    time.Time
 	proxy    httputil.ReverseProxy
 }
 
@@ -28,7 +29,7 @@ type exchange struct {
 // http.ErrAbortHandler when an answer breaks off, which closes the connection: a
 // client must be able to tell half an answer from a whole one.
 func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
-	x := &exchange{gateway: g, decision: d, in: in, out: w, body: w.body}
+	x := &exchange{gateway: g, decision: d, in: in, out: w, body: w.body, began: g.now()}
 	x.call.Line = d.line
 	x.call.Key = d.stickyKey()
 	defer x.close() // after a tunnel and a panic too
@@ -65,6 +66,8 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // look changes nothing in an answer but what it says about paths. It refuses one that
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
+	x.decision.upstreamTook = x.gateway.now().Sub(x.began)
+	x.gateway.measured.answered(x.decision.upstream.Name(), x.decision.upstreamTook)
 	x.decision.publish(answer.Header, answer.Request.URL)
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		x.stream = x.watch(answer)

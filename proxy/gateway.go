@@ -38,6 +38,7 @@ type Gateway struct {
 	logger       *slog.Logger
 	errorLog     *log.Logger
 	now          func() time.Time
+	measured     measured
 	reports      reports
 	streams      streams
 	unwatch      func() // the users of streams
@@ -50,6 +51,7 @@ type Parts struct {
 	Endpoints []tokens.Endpoint // answered here instead of by an upstream
 	Logger    *slog.Logger      // nil: discards
 	Now       func() time.Time  // nil: time.Now
+	Metrics   *Metrics          // nil: nothing is counted
 }
 
 // New makes a Gateway of cfg. The error joins every fault found; each has a Field
@@ -103,17 +105,30 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	}
 	g.lines = newLines(g.table, g.upstreams)
 	g.unwatch = parts.Verifier.Watch(g.changed)
+	g.measured = parts.Metrics.measure(g.table)
 	return g, nil
 }
+
+// What becomes of a request that is not refused; else it is the reason of the refusal.
+const (
+	outcomePassed   = "passed"   // on to an upstream, and its answer back
+	outcomeAnswered = "answered" // by an endpoint of gatehouse; the status says how
+	outcomeAborted  = "aborted"  // the answer broke off, or the client left
+)
 
 // ServeHTTP decides and then acts.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	began := g.now()
 	out := newRecorder(w, in, g.patience)
 	d, refusal := g.decide(in)
+	g.measured.begin()
 
-	outcome := "aborted" // stays when forward panics
-	defer func() { g.logAccess(in, &d, outcome, out, g.now().Sub(began)) }()
+	outcome := outcomeAborted // stays when forward panics
+	defer func() {
+		took := g.now().Sub(began)
+		g.measured.end(&d, outcome, out.answered(), took)
+		g.logAccess(in, &d, outcome, out, took)
+	}()
 	if refusal == nil {
 		g.noteReported(&d)
 	}
@@ -127,9 +142,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	default:
 		refusal = g.forward(out, g.guardBody(out, in), &d)
 	}
-	outcome = "passed"
+	outcome = outcomePassed
 	if d.local != nil {
-		outcome = "answered" // by an endpoint of gatehouse; the status says how
+		outcome = outcomeAnswered
 	}
 	if refusal != nil {
 		outcome = refusal.Reason

@@ -12,7 +12,7 @@ import (
 )
 
 // admin answers orchestrators on a listener of its own, which clients do not
-// reach: /livez and /readyz. It tells nothing that would help an attacker.
+// reach: /livez, /readyz, /metrics.
 type admin struct {
 	http     *http.Server
 	listener net.Listener
@@ -23,11 +23,12 @@ type admin struct {
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, ping func(context.Context) error, logger *slog.Logger) *admin {
+func newAdmin(listener net.Listener, ping func(context.Context) error, metrics http.Handler, logger *slog.Logger) *admin {
 	a := &admin{listener: listener, ping: ping}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, "alive", nil) })
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("GET /metrics", metrics)
 	a.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,

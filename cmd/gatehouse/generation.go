@@ -22,14 +22,15 @@ type generation struct {
 
 // parts are what outlives a generation.
 type parts struct {
-	store  *users.Store
-	logger *slog.Logger
+	store   *users.Store
+	logger  *slog.Logger
+	metrics *proxy.Metrics // nil: nothing is counted
 }
 
 // build compiles a configuration. Its error is everything wrong with it.
 func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g := &generation{}
-	outside := proxy.Parts{Logger: with.logger}
+	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics}
 	loaded.Blame("login", loaded.Login.Check())
 	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
 	loaded.Blame("tokens", err)

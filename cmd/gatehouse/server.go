@@ -29,6 +29,7 @@ type server struct {
 	store  *users.Store
 	drain  proxy.Drain
 	logger *slog.Logger
+	metric *metrics
 
 	current  atomic.Pointer[generation]
 	inFlight atomic.Int64
@@ -47,6 +48,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		return nil, err
 	}
 	s := &server{drain: loaded.Server.Drain, logger: logger}
+	s.metric = newMetrics(s, hasher)
 	if opensStore(loaded) {
 		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
 		loaded.Blame("store", err)
@@ -60,7 +62,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		listener, err := edge.Listen(ctx, "admin_listen", address, mode)
 		loaded.Blame("server", err)
 		if err == nil {
-			s.admin = newAdmin(listener, s.ping, logger)
+			s.admin = newAdmin(listener, s.ping, s.metric.handler(), logger)
 		}
 	}
 	if err := loaded.Err(); err != nil {
@@ -70,7 +72,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}

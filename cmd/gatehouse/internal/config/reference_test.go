@@ -114,7 +114,10 @@ func form(f field) string {
 		if w, ok := reflect.Zero(typ).Interface().(worded); ok {
 			name = "`" + strings.Join(w.Words(), "`, `") + "`"
 		}
+		_, isList := reflect.New(typ).Interface().(listUnmarshaler)
 		switch {
+		case isList:
+			return "text, or list of text"
 		case typ.Kind() == reflect.Int64:
 			return "size"
 		case typ.Kind() == reflect.Struct && name != "":

@@ -146,8 +146,9 @@ func (s *schema) word(typ reflect.Type) object {
 	if w, ok := reflect.Zero(typ).Interface().(worded); ok {
 		text = object{"enum": anys(w.Words())}
 	}
-	if reflect.PointerTo(typ).Implements(reflect.TypeFor[listUnmarshaler]()) {
-		return object{"anyOf": []any{text, object{"type": "array", "items": text}}}
+	if _, ok := reflect.New(typ).Interface().(listUnmarshaler); ok {
+		word := object{"type": []any{"string", "number"}}
+		return object{"anyOf": []any{word, object{"type": []any{"array", "null"}, "items": word}}}
 	}
 	if typ.Kind() != reflect.Struct {
 		return text
