@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// profile is one way to set SimpleJWT up, and the same for gatehouse.
+type profile struct {
+	name     string
+	settings string      // SIMPLE_JWT as JSON, with seconds for durations
+	tokens   string      // the same in the section tokens
+	claims   [][2]string // what the usual token has beside its own, as JSON
+	last     string      // what every new token ends with
+}
+
+var profiles = []profile{
+	{name: "default"},
+	{
+		name:     "rotate",
+		settings: `{"ROTATE_REFRESH_TOKENS": true}`,
+		tokens:   `  rotation: { enabled: true, revoke_old: false }`,
+	},
+	{
+		name:     "rotate and blacklist",
+		settings: `{"ROTATE_REFRESH_TOKENS": true, "BLACKLIST_AFTER_ROTATION": true}`,
+		tokens:   `  rotation: { enabled: true }`,
+	},
+	{
+		name:     "issuer and audience",
+		settings: `{"ISSUER": "https://site.example/", "AUDIENCE": ["us", "them"], "ACCESS_TOKEN_LIFETIME": 600, "REFRESH_TOKEN_LIFETIME": 7200}`,
+		tokens:   "  issuer: https://site.example/\n  audience: [us, them]\n  access_lifetime: 10m\n  refresh_lifetime: 2h",
+		claims:   [][2]string{{"aud", `"us"`}, {"iss", `"https://site.example/"`}},
+		last:     `,"aud":["us","them"],"iss":"https://site.example/"`,
+	},
+	{
+		name:     "leeway",
+		settings: `{"LEEWAY": 30}`,
+		tokens:   "  leeway: 30s",
+	},
+}
+
+// setting returns one of SIMPLE_JWT, or its default.
+func (p profile) setting(name string, usual any) any {
+	all := map[string]any{}
+	_ = json.Unmarshal([]byte(p.settings), &all)
+	if value, ok := all[name]; ok {
+		return value
+	}
+	return usual
+}
+
+func (p profile) lifetime(name string, usual float64) time.Duration {
+	return time.Duration(p.setting(name, usual).(float64) * float64(time.Second))
+}
+
+// lifetimes are those that tokens of the profile have.
+func (p profile) lifetimes() []time.Duration {
+	return []time.Duration{p.lifetime("ACCESS_TOKEN_LIFETIME", 300), p.lifetime("REFRESH_TOKEN_LIFETIME", 86400)}
+}
+
+// The real Django REST Framework with SimpleJWT and the built gatehouse get the same
+// key, the same users and the same requests, in each profile. Status, headers and body
+// must be the same, tokens taken apart. Debian has version 5.2.2; what newer ones
+// answer otherwise, and what gatehouse does on purpose, is in the rows of
+// simplejwt_rows_test.go, and nothing else may differ.
+func TestSimpleJWT(t *testing.T) {
+	original := newOriginals(t)
+	rows := newLedger(t)
+	var ran atomic.Int64
+	var starting sync.Mutex
+	for _, p := range profiles {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			starting.Lock() // an address that is free now is free for one
+			c := newComparison(t, original, rows, p)
+			starting.Unlock()
+			c.corpus(t, readCorpus(t, p))
+			c.sequences(t)
+			t.Logf("%s: %d agreed of %d compared, %d of them as %d rows expect", p.name, c.agreed, c.compared, c.byRow, len(c.used))
+			const shown = 40
+			for _, difference := range c.differences[:min(len(c.differences), shown)] {
+				t.Error(difference)
+			}
+			if more := len(c.differences) - shown; more > 0 {
+				t.Errorf("and %d more", more)
+			}
+			ran.Add(1)
+		})
+	}
+	t.Cleanup(func() { // behind all profiles
+		if int(ran.Load()) == len(profiles) {
+			rows.dead(t)
+		}
+	})
+}
+
+// comparison is a profile that is under way.
+type comparison struct {
+	profile   profile
+	django    string // its address
+	gatehouse *site
+	tokens    map[string]string
+	rows      *ledger
+
+	mu               sync.Mutex
+	compared, agreed int
+	byRow            int
+	used             map[string]bool
+	differences      []string
+}
+
+func newComparison(t *testing.T, o *originals, rows *ledger, p profile) *comparison {
+	t.Helper()
+	c := &comparison{profile: p, tokens: o.tokens, rows: rows, used: map[string]bool{}}
+	c.django = o.startOriginal(t, p.settings)
+	c.gatehouse = o.startCompared(t, c.django, p.tokens)
+	return c
+}
+
+// corpus asks both sides all that belongs to the profile, several at a time.
+func (c *comparison) corpus(t *testing.T, all []inquiry) {
+	t.Helper()
+	queue := make(chan inquiry)
+	var crowd sync.WaitGroup
+	for range 6 {
+		crowd.Go(func() {
+			django, gatehouse := &wire{address: c.django}, &wire{address: c.gatehouse.address}
+			defer django.close()
+			defer gatehouse.close()
+			for x := range queue {
+				r := x.make()
+				theirs, err1 := django.ask(r)
+				ours, err2 := gatehouse.ask(r)
+				if err1 != nil || err2 != nil {
+					t.Errorf("%s: Django: %v, gatehouse: %v", x.name, err1, err2)
+					continue
+				}
+				c.note(x, r, theirs, ours)
+			}
+		})
+	}
+	for _, x := range all {
+		queue <- x
+	}
+	close(queue)
+	crowd.Wait()
+}
+
+// note compares two answers to one request, and tells whether they agree.
+func (c *comparison) note(x inquiry, r request, theirs, ours response) bool {
+	lifetimes := c.profile.lifetimes()
+	got := see(ours, r.target, lifetimes)
+	original := see(theirs, r.target, lifetimes)
+	want, used := c.rows.expect(c.profile, x, r, original)
+	fault := broken(ours, r.method)
+	if fault == "" && !got.is(want) {
+		fault = "they differ"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.compared++
+	for _, name := range used {
+		c.used[name] = true
+	}
+	if fault == "" {
+		c.agreed++
+		if len(used) > 0 {
+			c.byRow++
+		}
+		return true
+	}
+	text := fmt.Sprintf("%s: %s\n  sent      %.300q\n  gatehouse %s\n  Django    %s", x.name, fault, r.text(), shorten(got), shorten(original))
+	if len(used) > 0 {
+		text += fmt.Sprintf("\n  wanted    %s\n  by        %s", shorten(want), strings.Join(used, ", "))
+	}
+	c.differences = append(c.differences, text)
+	return false
+}
+
+func shorten(s seen) string {
+	text := strings.ReplaceAll(s.String(), "\n", " | ")
+	if len(text) > 600 {
+		text = text[:600] + "…"
+	}
+	return text
+}
