@@ -11,7 +11,7 @@ import (
 const maxSecret = 1 << 20
 
 // readTwins fills every foo whose foo_file is said, in all sections, lists and
-// maps below v.
+// maps below v, and anchors other names of files.
 func (l *Loaded) readTwins(v reflect.Value, path string, only []string) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -24,6 +24,7 @@ func (l *Loaded) readTwins(v reflect.Value, path string, only []string) {
 				twin, _ := find(fields, f.name+"_file")
 				l.readTwin(v.FieldByIndex(f.index), v.FieldByIndex(twin.index), join(path, f.name))
 			}
+			l.anchor(v, fields, f, join(path, f.name))
 			l.readTwins(v.FieldByIndex(f.index), join(path, f.name), nil)
 		}
 	case reflect.Slice:

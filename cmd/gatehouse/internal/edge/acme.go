@@ -13,7 +13,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -27,7 +29,24 @@ type authority struct {
 	manager *autocert.Manager
 	domains []string
 	logger  *slog.Logger
+
+	mu     sync.Mutex
+	failed map[string]failure // by domain
 }
+
+// failure is an attempt that did not yield a certificate. Authorities ration attempts
+// that fail, and each handshake would be one.
+type failure struct {
+	err   error
+	wait  time.Duration
+	until time.Time
+}
+
+// The first pause after a failure, and the longest: each is four times the one before.
+const (
+	firstPause   = time.Minute
+	longestPause = 30 * time.Minute
+)
 
 func newAuthority(cfg proxy.ACME, logger *slog.Logger) (*authority, error) {
 	var faults []error
@@ -73,7 +92,7 @@ func newAuthority(cfg proxy.ACME, logger *slog.Logger) (*authority, error) {
 		}
 		manager.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: account.KeyID, Key: key}
 	}
-	return &authority{manager: manager, domains: cfg.Domains, logger: logger}, errors.Join(faults...)
+	return &authority{manager: manager, domains: cfg.Domains, logger: logger, failed: map[string]failure{}}, errors.Join(faults...)
 }
 
 // certificate is tls.Config's GetCertificate. A client that names nobody, such as a
@@ -84,33 +103,85 @@ func (a *authority) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 		named.ServerName = a.domains[0]
 		hello = &named
 	}
+	if slices.Contains(hello.SupportedProtos, acme.ALPNProto) {
+		return a.manager.GetCertificate(hello) // the authority asks
+	}
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if err := a.pausing(name); err != nil {
+		return nil, err
+	}
 	certificate, err := a.manager.GetCertificate(hello)
-	if err != nil && a.asked(hello.ServerName) {
-		// Names of others are noise; this one should have worked.
-		a.logger.Error("no certificate could be obtained", slog.String("domain", hello.ServerName), slog.Any("error", err))
+	if a.manager.HostPolicy(context.Background(), name) == nil { // names of others are noise
+		a.note(name, err)
 	}
 	return certificate, err
 }
 
-func (a *authority) asked(name string) bool {
-	return a.manager.HostPolicy(context.Background(), name) == nil
+// pausing returns the last failure while it is too early for another attempt.
+func (a *authority) pausing(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if failed, ok := a.failed[name]; ok && time.Now().Before(failed.until) {
+		return failed.err
+	}
+	return nil
 }
 
-// obtain asks for what is not there yet, so that no client waits for it.
-func (a *authority) obtain() {
-	for _, domain := range a.domains {
-		hello := &tls.ClientHelloInfo{
-			ServerName: domain,
-			// What a client of today offers, for autocert to choose ECDSA.
-			SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
-			SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
-			SupportedCurves:   []tls.CurveID{tls.CurveP256},
-			CipherSuites:      []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
-		}
-		if certificate, err := a.certificate(hello); err == nil {
+func (a *authority) note(name string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		delete(a.failed, name)
+		return
+	}
+	if now := time.Now(); now.After(a.failed[name].until) { // not by one of several who asked together
+		wait := min(cmp.Or(4*a.failed[name].wait, firstPause), longestPause)
+		a.failed[name] = failure{err, wait, now.Add(wait)}
+		a.logger.Error("no certificate could be obtained", slog.String("domain", name), slog.Any("error", err), slog.Duration("next_attempt", wait))
+	}
+}
+
+// obtain asks for what is not there yet, so that no client waits for it, again and
+// again until all is there or ctx ends.
+func (a *authority) obtain(ctx context.Context) {
+	for missing := a.domains; len(missing) > 0; {
+		var still []string
+		for _, domain := range missing {
+			certificate, err := a.certificate(&tls.ClientHelloInfo{
+				ServerName: domain,
+				// What a client of today offers, for autocert to choose ECDSA.
+				SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+				SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
+				SupportedCurves:   []tls.CurveID{tls.CurveP256},
+				CipherSuites:      []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+			})
+			if err != nil {
+				still = append(still, domain)
+				continue
+			}
 			a.logger.Info("have a certificate", slog.String("domain", domain), slog.Time("until", certificate.Leaf.NotAfter))
 		}
+		missing = still
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(firstPause):
+		}
 	}
+}
+
+// challenges answers what the authority asks on the plain port, and passes all else on.
+// autocert wants the name alone, which it is on port 80.
+func (a *authority) challenges(next http.Handler) http.Handler {
+	answer := a.manager.HTTPHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+		if strings.HasPrefix(in.URL.Path, "/.well-known/acme-challenge/") {
+			named := in.WithContext(in.Context())
+			named.Host = proxy.HostName(in.Host)
+			in = named
+		}
+		answer.ServeHTTP(w, in)
+	})
 }
 
 // cache is autocert's, made so that a directory which cannot be written to is told

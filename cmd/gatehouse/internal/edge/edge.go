@@ -134,6 +134,7 @@ func (e *Edge) Configure(server *http.Server, cfg proxy.Server) {
 	server.Protocols.SetUnencryptedHTTP2(cfg.H2C)
 	server.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: cfg.HTTP2MaxStreams,
+		MaxReadFrameSize:     16 << 10, // the least there is: a frame is buffered whole
 		// A client that has vanished, or that stops in the middle of a frame, is found
 		// out: nothing else bounds how long a connection with open streams is silent.
 		SendPingTimeout:  30 * time.Second,
@@ -168,7 +169,7 @@ func (e *Edge) Serve(server *http.Server) error {
 		}()
 	}
 	if e.authority != nil {
-		go e.authority.obtain()
+		go e.authority.obtain(ctx)
 	}
 	if e.redirect != nil {
 		go func() { ended <- e.redirect.serve() }()

@@ -63,5 +63,5 @@ func (e *Edge) challenge() func(http.Handler) http.Handler {
 	if e.authority == nil {
 		return nil
 	}
-	return e.authority.manager.HTTPHandler
+	return e.authority.challenges
 }
