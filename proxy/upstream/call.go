@@ -13,7 +13,7 @@ import (
 type Line struct {
 	upstream   *Upstream
 	bounds     bounds
-	transports []*http.Transport // one for each server
+	transports []transport // one for each server
 }
 
 // Upstream is where the line leads.

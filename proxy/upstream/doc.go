@@ -3,7 +3,7 @@
 //
 // In order: New checks the configuration; Line is the way to the upstream with the
 // timeouts of a route; a Call sends one request: it takes a slot (slots.go), picks
-// a server (balance.go), sends through the server's transport (transport.go), asks
+// a server (balance.go), sends through the server's transport (transport.go, and package wire), asks
 // another server if nothing can happen twice by that (call.go, body.go), and bounds
 // the pauses of the answer's body (idle.go). Health checks run beside it (health.go).
 // What comes back as an error is put into words by Explain (failure.go), which says
@@ -24,8 +24,8 @@
 //
 // A backend drops idle connections when it likes. Three things keep that from
 // becoming a 502: connections idle for longer than keep_alive are closed from
-// our side first; net/http notices most closings before it reuses a connection;
-// and what still goes wrong between the two is sent again by net/http on a new
+// our side first; most closings are noticed before a connection is used again;
+// and what still goes wrong between the two is sent again on a new
 // connection, once for every dead one: any request of which nothing was written,
 // and those without a body and with the method GET, HEAD, OPTIONS or TRACE (or with
 // an Idempotency-Key). Another request of which something was written is never sent

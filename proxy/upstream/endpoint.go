@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"path"
@@ -24,6 +26,12 @@ func (e endpoint) wire() string {
 		return "https"
 	}
 	return "http"
+}
+
+// address is where http is listened to.
+func (e endpoint) address() string {
+	u := url.URL{Host: e.host}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
 }
 
 // endpoints reads `url` or `urls`.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"gatehouse/proxy/upstream/wire"
 )
 
 // Failure says what kept a request from being answered by an upstream: one of the
@@ -67,9 +69,9 @@ func Explain(ctx context.Context, err error) Failure {
 		// net/http gives no type to these.
 		strings.Contains(text, "server closed idle connection"):
 		return Closed
-	case strings.Contains(text, "server response headers exceeded"):
+	case errors.Is(err, wire.ErrHeadTooLarge), strings.Contains(text, "server response headers exceeded"):
 		return HeadTooLarge
-	case strings.Contains(text, "transport connection broken"), strings.Contains(text, "malformed HTTP"):
+	case errors.Is(err, wire.ErrMalformed), strings.Contains(text, "transport connection broken"), strings.Contains(text, "malformed HTTP"):
 		// Not by the network, as that was above: by what was read.
 		return Malformed
 	}

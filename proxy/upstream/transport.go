@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"gatehouse/proxy/upstream/wire"
 )
 
 // Bounds that are not worth a key.
@@ -27,6 +29,27 @@ const (
 
 // bounds are compiled Timeouts; 0 is none.
 type bounds struct{ connect, firstByte, idle time.Duration }
+
+// transport sends requests to one server.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// transport is the way to a server that the configuration chose.
+func (u *Upstream) transport(s *server, b bounds) transport {
+	standard := newTransport(s, b)
+	if !u.direct || standard.DisableKeepAlives || s.endpoint.scheme != "http" && s.endpoint.scheme != "unix" {
+		return standard
+	}
+	connect, address := standard.DialContext, s.endpoint.address()
+	return wire.New(wire.Config{
+		Dial:      func(ctx context.Context) (net.Conn, error) { return connect(ctx, "tcp", address) },
+		Otherwise: standard,
+		KeepAlive: s.keepAlive, MaxIdle: maxIdle,
+		FirstByte: b.firstByte, MaxHead: maxAnswerHead,
+	})
+}
 
 // newTransport makes a transport of its own for a server and its bounds, so that one
 // with all its connections stuck takes nothing from another.

@@ -19,6 +19,7 @@ type Upstream struct {
 	name       string
 	balance    balance
 	idempotent bool // retry: idempotent
+	direct     bool // transport: direct
 	servers    []*server
 	timeouts   bounds
 	lines      []*Line
@@ -53,6 +54,7 @@ func New(name string, cfg Config, parts Parts) (*Upstream, error) {
 		name:       name,
 		balance:    balance(c.word("balance", cfg.Balance, string(roundRobin), string(leastRequests), string(sticky))),
 		idempotent: c.word("retry", cfg.Retry, "unsent", "idempotent") == "idempotent",
+		direct:     c.word("transport", cfg.Transport, "direct", "standard") == "direct",
 		logger:     cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
 		began:      time.Now(),
 	}
@@ -98,7 +100,7 @@ func (u *Upstream) Line(t Timeouts) *Line {
 	}
 	line := &Line{upstream: u, bounds: b}
 	for _, s := range u.servers {
-		line.transports = append(line.transports, newTransport(s, b))
+		line.transports = append(line.transports, u.transport(s, b))
 	}
 	u.lines = append(u.lines, line)
 	return line

@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// conn is a connection. One request at a time uses it, or the pool has it.
+type conn struct {
+	net  net.Conn
+	of   *Transport
+	br   *bufio.Reader
+	bw   *bufio.Writer
+	hang func() // closes it, from whatever goroutine
+
+	limit  int64 // bytes that may still be read
+	sawEnd bool  // the server has closed its side
+	wrote  bool  // something of this request
+	used   bool  // by a request before this one
+
+	raw    syscall.RawConn // nil: it cannot be looked at, and is not used again
+	peeked error           // what look has seen
+	look   func(fd uintptr)
+	since  time.Time // unused
+}
+
+func (t *Transport) newConn(n net.Conn) *conn {
+	c := &conn{net: n, of: t}
+	c.br, c.bw = bufio.NewReader(c), bufio.NewWriter(c)
+	c.hang = func() { _ = n.Close() }
+	c.watchable()
+	return c
+}
+
+// Read is for br.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.limit <= 0 {
+		return 0, ErrHeadTooLarge
+	}
+	if int64(len(p)) > c.limit {
+		p = p[:c.limit]
+	}
+	n, err := c.net.Read(p)
+	if err == io.EOF { //nolint:errorlint // io.Reader's own
+		c.sawEnd = true
+	}
+	c.limit -= int64(n)
+	return n, err
+}
+
+// Write is for bw.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.net.Write(p)
+	if n > 0 {
+		c.wrote = true
+	}
+	return n, err
+}
+
+// exchange sends a request and reads the head of its answer. After an error the
+// connection is closed.
+func (c *conn) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
+	c.wrote, c.limit = false, c.of.cfg.MaxHead
+	stop := func() bool { return true }
+	if ctx.Done() != nil {
+		// Not a deadline in the past: that could still be set when another request has the connection.
+		stop = context.AfterFunc(ctx, c.hang)
+	}
+	answer, err := c.ask(ctx, req)
+	if err != nil {
+		stop()
+		c.hang()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, err
+	}
+	c.limit = math.MaxInt64
+	c.deliver(ctx, req, answer, stop)
+	return answer, nil
+}
+
+// ask writes the request and reads heads until one that is not informational.
+func (c *conn) ask(ctx context.Context, req *http.Request) (*http.Response, error) {
+	err := req.Write(c.bw)
+	if err == nil {
+		err = c.bw.Flush()
+	}
+	if err != nil {
+		return nil, &unansweredError{err}
+	}
+	if c.of.cfg.FirstByte > 0 {
+		if err := c.net.SetReadDeadline(time.Now().Add(c.of.cfg.FirstByte)); err != nil {
+			return nil, &unansweredError{err}
+		}
+	}
+	if _, err := c.br.Peek(1); err != nil {
+		if isTimeout(err) {
+			return nil, ErrFirstByte
+		}
+		return nil, &unansweredError{err}
+	}
+	for {
+		answer, err := http.ReadResponse(c.br, req)
+		switch {
+		case err == nil:
+		case c.limit <= 0:
+			return nil, ErrHeadTooLarge
+		case isTimeout(err):
+			return nil, ErrFirstByte
+		default:
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if answer.StatusCode > 199 || answer.StatusCode < 100 || answer.StatusCode == http.StatusSwitchingProtocols {
+			return answer, nil
+		}
+		if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.Got1xxResponse != nil {
+			if err := trace.Got1xxResponse(answer.StatusCode, textproto.MIMEHeader(answer.Header)); err != nil {
+				return nil, err
+			}
+			// Who is told of each may count them. Else they share the bound of the head.
+			c.limit = c.of.cfg.MaxHead
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	late, ok := err.(net.Error) //nolint:errorlint // as the connection gave it; bufio wraps nothing
+	return ok && late.Timeout()
+}
+
+// deliver gives the answer a body that brings the connection back, or brings it
+// back if there is none.
+func (c *conn) deliver(ctx context.Context, req *http.Request, answer *http.Response, stop func() bool) {
+	again := !answer.Close && answer.StatusCode > 199
+	switch {
+	case answer.StatusCode == http.StatusSwitchingProtocols && switches(answer.Header):
+		// Unasked, as upgrades are not sent here. Whose it is may close it.
+		_ = c.net.SetReadDeadline(time.Time{})
+		answer.Body = &tunnel{c, stop}
+	case req.Method == http.MethodHead || answer.ContentLength == 0:
+		unwatched := stop()
+		c.leave(again && unwatched)
+	default:
+		if c.of.cfg.FirstByte > 0 && (answer.ContentLength < 0 || int64(c.br.Buffered()) < answer.ContentLength) {
+			// Where nothing is left to be read it may stand until the next request.
+			_ = c.net.SetReadDeadline(time.Time{})
+		}
+		answer.Body = &body{from: answer.Body, conn: c, ctx: ctx, stop: stop, again: again}
+	}
+}
+
+// leave ends the use of a connection, which is kept if it may be used again and
+// nothing lies in it that nobody has asked for.
+func (c *conn) leave(again bool) {
+	if !again || c.sawEnd || c.br.Buffered() > 0 || c.raw == nil {
+		c.hang()
+		return
+	}
+	c.of.put(c)
+}
+
+// switches is whether a 101 says that it switches protocols.
+func switches(header http.Header) bool {
+	for _, value := range header["Connection"] {
+		for token := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(token, " \t"), "Upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
