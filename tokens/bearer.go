@@ -46,7 +46,8 @@ func (v *Verifier) checkRevoked(ctx context.Context, claims drf.Object) error {
 	if v.store == nil || v.cfg.typeClaim() != "" && text(claims, v.cfg.TokenTypeClaim) == typeAccess {
 		return nil
 	}
-	revoked, err := v.revoked(ctx, claims)
+	// It has an id: of no type that opens routes would it be else.
+	revoked, err := v.store.LiveRevoked(ctx, v.idOf(claims))
 	if err != nil {
 		return err
 	}
@@ -61,13 +62,17 @@ func (v *Verifier) checkRevoked(ctx context.Context, claims drf.Object) error {
 	})
 }
 
-// revoked asks the store whether a token was revoked by its id.
+// revoked asks the store itself whether a token was revoked by its id.
 func (v *Verifier) revoked(ctx context.Context, claims drf.Object) (bool, error) {
-	id := v.idOf(claims)
-	if id == "" {
-		if _, there := claims.Get(v.cfg.idClaim()); !there {
-			return false, nil
-		}
+	id, there := v.knownID(claims)
+	if !there {
+		return false, nil
 	}
 	return v.store.Revoked(ctx, id)
+}
+
+// knownID is idOf, and whether there is one.
+func (v *Verifier) knownID(claims drf.Object) (id string, there bool) {
+	_, there = claims.Get(v.cfg.idClaim())
+	return v.idOf(claims), there || v.cfg.JTIClaim == none
 }

@@ -71,7 +71,11 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 	if len(v.cfg.Audience.Names) > 0 && !v.forUs(claims) {
 		return textInvalid
 	}
-	if !isText(claims, "sub") || !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {
+	// Older versions wrote the number of a user there.
+	if !isText(claims, "sub") && !(v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")) {
+		return textInvalid
+	}
+	if !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {
 		return textInvalid
 	}
 	return ""
@@ -82,6 +86,13 @@ func isText(claims drf.Object, name string) bool {
 	value, there := claims.Get(name)
 	_, text := value.(string)
 	return text || !there
+}
+
+// isInt tells whether a claim is a whole number.
+func isInt(claims drf.Object, name string) bool {
+	value, _ := claims.Get(name)
+	number, ok := value.(drf.Number)
+	return ok && number.IsInt()
 }
 
 // numericDate reads a NumericDate (RFC 7519, section 2) as Python's int() does:

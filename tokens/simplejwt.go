@@ -78,7 +78,8 @@ type Legacy struct {
 	// versions before 5.5.0; default false.
 	Texts bool `mapstructure:"texts"`
 	// IntegerUserID writes the id of a user as a number, as versions before 5.5.1;
-	// default false, a string. Both are read in any case.
+	// default false, a string. Both are read in any case, but for a number in the claim
+	// sub, which is no string (RFC 7519, section 4.1.2) and is read with true alone.
 	IntegerUserID bool `mapstructure:"integer_user_id"`
 }
 
@@ -174,9 +175,6 @@ func (c SimpleJWT) check() []error {
 	}
 	if c.Legacy.IntegerUserID && c.UserIDField != string(users.ByID) {
 		add("legacy.integer_user_id", "what user_id_field puts into tokens is no number", "take it away, or write user_id_field: id")
-	}
-	if c.Legacy.IntegerUserID && c.UserIDClaim == "sub" {
-		add("legacy.integer_user_id", "sub is a string (RFC 7519, section 4.1.2), and tokens with a number in it are refused", "take it away, or write another user_id_claim")
 	}
 	return slices.Concat(faults, c.Sliding.check(), c.checkClaims())
 }

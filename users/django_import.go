@@ -89,6 +89,7 @@ func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoIm
 		return nil
 	})
 	s.live.dropAll()
+	s.standing.dropAll()
 	if err != nil && !errors.Is(err, kept) {
 		return DjangoReport{}, err
 	}

@@ -39,6 +39,9 @@ func (s *Store) RenewSession(ctx context.Context, r Renewal) (Renewed, error) {
 	// To the microsecond, because that is what can be answered again.
 	now := s.now().Truncate(time.Microsecond)
 	var out Renewed
+	if r.RevokeOld {
+		defer s.standing.drop(r.Old.ID)
+	}
 	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
 		if err := touchSession(ctx, tx, r, now); err != nil {
 			return err

@@ -27,15 +27,16 @@ type Parts struct {
 // Its methods return, beside the errors they name, those of ctx and of the
 // database.
 type Store struct {
-	dialect dialect
-	writer  *sql.DB // one connection
-	reader  *sql.DB
-	hasher  *password.Hasher
-	logger  *slog.Logger
-	now     func() time.Time
-	live    *live
-	found   *found
-	ended   ended
+	dialect  dialect
+	writer   *sql.DB // one connection
+	reader   *sql.DB
+	hasher   *password.Hasher
+	logger   *slog.Logger
+	now      func() time.Time
+	live     *live
+	found    *found
+	standing *standing
+	ended    ended
 
 	watchers watchers
 
@@ -50,7 +51,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound()}
+	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding()}
 	s.live.watchers, s.ended.watchers = &s.watchers, &s.watchers
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {

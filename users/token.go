@@ -47,6 +47,7 @@ func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, sta
 		at := micros(*revoked)
 		revokedAt = &at
 	}
+	defer s.standing.drop(t.ID) // also after an error: a commit may have failed after it was done
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, statement, t.ID, t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), revokedAt, int64(FamilyOf(t.ID)))
 		return err
