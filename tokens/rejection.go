@@ -86,7 +86,8 @@ func (v *Verifier) rejectEach(text func(tokenClass) string) *Rejection {
 	r := &Rejection{Detail: "Given token not valid for any token type", Code: codeInvalid, challenge: v.Challenge()}
 	for _, class := range v.classes {
 		fault := text(class)
-		if r.Text == "" {
+		// Of a token that was revoked, the log says that, and not what else it is not.
+		if r.Text == "" || fault == textBlacklisted {
 			r.Text, r.Reason = v.cfg.said(fault), reasons[fault]
 		}
 		r.messages = append(r.messages, drf.Object{

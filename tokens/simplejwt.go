@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"fmt"
+	"net/textproto"
 	"slices"
 	"strings"
 	"time"
@@ -250,7 +251,7 @@ var takenHeaders = []string{
 func checkHeaderName(name string) (problem, fix string) {
 	lower := strings.ToLower(name)
 	if cgi, ok := strings.CutPrefix(name, "HTTP_"); ok {
-		return name + " is what Django calls the header", "write " + strings.ReplaceAll(strings.ToLower(cgi), "_", "-")
+		return name + " is what Django calls the header", "write " + textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(cgi, "_", "-"))
 	}
 	// Letters, digits and dashes: other names are dropped on the way, or folded.
 	if len(name) > 60 || name == "" || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.Trim(name, "-") != name {
@@ -277,7 +278,7 @@ func isHTTPToken(text string) bool {
 func (c SimpleJWT) warnings() []Warning {
 	var all []Warning
 	add := func(at, text string) { all = append(all, Warning{at, text}) }
-	if c.typeClaim() == "" {
+	if c.TokenTypeClaim == none {
 		add("token_type_claim", "every token is good for everything: a refresh token opens routes, and an access token is refreshed for ever; name the claim unless tokens of others have none")
 	}
 	for i, word := range c.AcceptedTypes {

@@ -590,3 +590,40 @@ func TestWarningsOfTheForm(t *testing.T) {
 		}
 	}
 }
+
+// What was opened with a token is held against the same settings as the token.
+func TestWhatStaysOpen(t *testing.T) {
+	form := func(c *tokens.Config) {
+		c.AcceptInactive, c.CheckPasswordChange, c.Sliding.Enabled = true, true, true
+		c.AcceptedTypes = []string{"access", "sliding"}
+	}
+	for _, c := range []struct {
+		name string
+		act  func(s *site, token string)
+		want string // the reason; "": it stays
+	}{
+		{"nothing happens", func(*site, string) {}, ""},
+		{"disabled, with the sessions kept", func(s *site, _ string) { s.change(users.Change{Active: new(false), KeepSessions: true}) }, ""},
+		{"disabled", func(s *site, _ string) { s.setActive(false) }, "token_blacklisted"},
+		{"a new password", func(s *site, _ string) { s.ok(s.store.SetPassword(s.Context(), "testuser", "another one")) }, "password_changed"},
+		{"revoked by its id", func(s *site, token string) {
+			s.ok(s.store.RevokeToken(s.Context(), users.Token{ID: idIn(s.T, token), Expires: s.now().Add(time.Hour)}))
+		}, "token_blacklisted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := open(t, form)
+			token := s.slide()
+			p, err := s.Verifier().Verify(t.Context(), token)
+			s.ok(err)
+			c.act(s, token)
+			_, err = s.Verifier().Still(t.Context(), p)
+			reason := ""
+			if rejection, ok := err.(*tokens.Rejection); ok { //nolint:errorlint // it is not wrapped
+				reason = rejection.Reason
+			}
+			if reason != c.want || (err == nil) != (c.want == "") {
+				t.Errorf("got %v (%s), want %q", err, reason, c.want)
+			}
+		})
+	}
+}

@@ -21,14 +21,12 @@ func (v *Verifier) Still(ctx context.Context, p *Principal) (*Principal, error) 
 		return nil, v.reject("user_not_found", "User not found", "user_not_found")
 	case err != nil:
 		return nil, err
-	case !user.IsActive:
-		return nil, v.reject("user_inactive", "User is inactive", "user_inactive")
 	}
-	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(p.TokenID)); {
-	case err != nil:
+	if err := v.checkUser(ctx, p.Claims, user); err != nil {
 		return nil, err
-	case gone || isBefore(p.Claims, user):
-		return nil, v.rejectToken(textBlacklisted)
+	}
+	if err := v.checkRevoked(ctx, p.Claims); err != nil {
+		return nil, err
 	}
 	now := *p
 	now.User = user

@@ -53,22 +53,32 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 		return nil, v.reject("user_not_found", "User not found", "user_not_found")
 	case err != nil:
 		return nil, err
-	case !user.IsActive && !v.cfg.AcceptInactive:
-		return nil, v.reject("user_inactive", "User is inactive", "user_inactive")
-	case !v.cfg.samePassword(claims, user):
-		return nil, v.reject("password_changed", textPassword, "password_changed")
 	}
-	// Behind the user: of one who is gone or disabled, that is said.
-	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(v.idOf(claims))); {
-	case err != nil:
+	if err := v.checkUser(ctx, claims, user); err != nil {
 		return nil, err
-	case gone || isBefore(claims, user):
-		return nil, v.rejectToken(textBlacklisted)
 	}
 	return &Principal{
 		UserID: decimal(user.ID), User: user, Claims: claims,
 		TokenID: v.idOf(claims), Expires: expiry(claims),
 	}, nil
+}
+
+// checkUser refuses a token whose user may not use it any more.
+func (v *Verifier) checkUser(ctx context.Context, claims drf.Object, user users.User) error {
+	switch {
+	case !user.IsActive && !v.cfg.AcceptInactive:
+		return v.reject("user_inactive", "User is inactive", "user_inactive")
+	case !v.cfg.samePassword(claims, user):
+		return v.reject("password_changed", textPassword, "password_changed")
+	}
+	// Behind the user: of one who is gone or disabled, that is said.
+	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(v.idOf(claims))); {
+	case err != nil:
+		return err
+	case gone || isBefore(claims, user):
+		return v.rejectToken(textBlacklisted)
+	}
+	return nil
 }
 
 // isBefore tells whether a token was made in a second before the one in which all

@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"backend": scriptBackend, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
-			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate,
+			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "member": scriptMember,
 		},
 	})
 }
@@ -150,6 +150,18 @@ func scriptLogin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("ACCESS", pair.Access)
 	ts.Setenv("REFRESH", pair.Refresh)
+}
+
+// member NAME MEMBER puts a member of the JSON that was printed last into $NAME.
+func scriptMember(ts *testscript.TestScript, _ bool, args []string) {
+	var members map[string]any
+	_, body, _ := strings.Cut(ts.ReadFile("stdout"), "\n") // behind the status
+	ts.Check(json.Unmarshal([]byte(body), &members))
+	text, ok := members[args[1]].(string)
+	if !ok {
+		ts.Fatalf("there is no %s in %s", args[1], body)
+	}
+	ts.Setenv(args[0], text)
 }
 
 // await STATUS URL waits until a GET with $ACCESS answers the status.
