@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gatehouse/proxy/cors"
 	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
@@ -17,6 +18,10 @@ type Config struct {
 
 	// Identity says which headers tell an upstream who the user is.
 	Identity identity.Config `mapstructure:"identity"`
+
+	// CORS are what scripts of other origins may do, by the name that routes use in
+	// `cors`. Where a route names none, gatehouse adds and removes nothing about it.
+	CORS map[string]cors.Config `mapstructure:"cors"`
 
 	// Upstreams are the backends, by the name that routes use in `to`.
 	Upstreams map[string]upstream.Config `mapstructure:"upstreams"`

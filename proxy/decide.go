@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"gatehouse/proxy/cors"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
 	"gatehouse/tokens"
@@ -28,6 +29,7 @@ type Decision struct {
 	upstream *upstream.Upstream
 	line     *upstream.Line // to upstream, with the timeouts of what was matched
 	target   route.Path     // Path as the route and rule change it
+	cors     *cors.Set      // what holds for scripts of other origins; nil: the upstream decides
 	// upstreamTook is from the request handed over to the head of the answer.
 	upstreamTook time.Duration
 	local        http.Handler // an endpoint of gatehouse itself, in place of an upstream
@@ -41,11 +43,18 @@ func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
 		return d, refusal
 	}
 	if handler, reserved := g.local.match(d.Path); reserved {
+		d.cors = g.local.cors
 		if handler == nil {
 			return d, refuseNoRoute
 		}
+		if _, ok := cors.Preflight(in); ok && d.cors != nil {
+			return d, d.answerPreflight(in, d.cors)
+		}
 		d.local = handler
 		return d, nil
+	}
+	if answer := g.preflight(in, &d); answer != nil {
+		return d, answer
 	}
 	match, err := g.table.Match(d.Host, d.Path, in.Method)
 	if err != nil {
@@ -55,6 +64,7 @@ func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
 		return d, refuseOverride
 	}
 	d.Match = match
+	d.cors = g.corsOf(match)
 	if refusal := g.authorize(in, &d); refusal != nil {
 		return d, refusal
 	}

@@ -63,12 +63,16 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	x.gateway.rewrite(x.decision, pr.Out)
 }
 
-// look changes nothing in an answer but what it says about paths. It refuses one that
+// look changes nothing in an answer but what it says about paths, and about CORS where
+// the route says something about it. It refuses one that
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
 	x.decision.upstreamTook = x.gateway.now().Sub(x.began)
 	x.gateway.measured.answered(x.decision.upstream.Name(), x.decision.upstreamTook)
 	x.decision.publish(answer.Header, answer.Request.URL)
+	if x.decision.cors != nil {
+		x.decision.cors.Apply(answer.Header, x.in.Header)
+	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		x.stream = x.watch(answer)
 		return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/proxy/cors"
 	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
@@ -22,6 +23,7 @@ import (
 type Gateway struct {
 	trusted      trusted
 	local        locals
+	cors         map[string]*cors.Set // by name in lower case
 	table        *route.Table
 	verifier     *tokens.Verifier
 	maxHead      int           // of the request line and the headers
@@ -88,7 +90,13 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		g.upstreams[strings.ToLower(name)] = up
 	}
 	var err error
-	g.table, err = route.New(cfg.Routes, g.local.options(names))
+	g.cors, more = newCORS(cfg.CORS)
+	faults = append(faults, more...)
+	g.local.cors, err = g.endpointCORS()
+	faults = append(faults, err)
+	opts := g.local.options(names)
+	opts.CORS = slices.Sorted(maps.Keys(g.cors))
+	g.table, err = route.New(cfg.Routes, opts)
 	faults = append(faults, err)
 	g.identity, err = identity.New(cfg.Identity)
 	faults = append(faults, err)
@@ -138,6 +146,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		leaveBody(w, in)
 		g.answer(out, in, &d, refusal)
 	case d.local != nil:
+		if d.cors != nil {
+			d.cors.Apply(out.Header(), in.Header)
+		}
 		d.local.ServeHTTP(out, d.localRequest(g.guardBody(out, in)))
 	default:
 		refusal = g.forward(out, g.guardBody(out, in), &d)
@@ -164,6 +175,7 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", slog.String("reason", refusal.Reason),
 			slog.Any("error", refusal.Cause), slog.String("request_id", d.RequestID))
 	}
+	refusal = d.withCORS(in, refusal)
 	if isGRPC(in) {
 		answerGRPC(w, refusal)
 		return

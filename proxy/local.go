@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/proxy/cors"
 	"gatehouse/proxy/route"
 	"gatehouse/tokens"
 )
@@ -14,6 +15,8 @@ import (
 // before any route is looked at.
 type locals struct {
 	handlers map[string]http.Handler // by decoded path
+	corsName string                  // of the endpoints, as configured
+	cors     *cors.Set               // nil: none
 	bases    []string                // the tops of the trees that hold them: "/api/token"
 }
 
@@ -21,6 +24,7 @@ func newLocals(endpoints []tokens.Endpoint) locals {
 	l := locals{handlers: make(map[string]http.Handler, len(endpoints))}
 	for _, e := range endpoints {
 		l.handlers[e.Path] = e.Handler
+		l.corsName = e.CORS // the same for all
 		l.bases = append(l.bases, strings.TrimSuffix(e.Path, "/"))
 	}
 	all := l.bases

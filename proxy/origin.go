@@ -19,9 +19,12 @@ func safe(in *http.Request) bool {
 }
 
 // fromHere reports whether a browser says that a page of this origin made it send
-// the request. What no browser says anything about is refused: a program that is none
-// can send its token in the header.
+// the request, or one of an origin that may act with the user's cookies (cors). What
+// no browser says anything about is refused: a program that is none can send its token in the header.
 func (g *Gateway) fromHere(in *http.Request, d *Decision) bool {
+	if d.cors != nil && d.cors.Vouches(in.Header["Origin"]) {
+		return true
+	}
 	if site := in.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		// "none" is the person: an address typed in, a bookmark.
 		return len(site) == 1 && (site[0] == "same-origin" || site[0] == "none")

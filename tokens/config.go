@@ -38,6 +38,9 @@ type Config struct {
 	// comes again then costs no signature check; its times and its user are still
 	// looked at for each request. 0 keeps none, else it is at least 1048576.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
+	// CORS names a set of `cors`: which scripts of other origins may log in and refresh.
+	// Default: none.
+	CORS string `mapstructure:"cors"`
 	// Keys are what tokens are signed and checked with; at least one, unless there are
 	// trusted_issuers. The public keys among them are published at
 	// /.well-known/jwks.json, unless no key signs.

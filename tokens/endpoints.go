@@ -15,6 +15,7 @@ import (
 type Endpoint struct {
 	Path    string
 	Handler http.Handler
+	CORS    string // Config.CORS
 }
 
 // maxBody is the largest body of a request to an endpoint, in bytes: room for any
@@ -44,11 +45,11 @@ func (a *Authority) Endpoints() []Endpoint {
 			Endpoint{path, &drf.View{
 				Name: row.name, Description: row.about, Fields: row.fields,
 				Authenticate: a.verifier.Challenge(), MaxBody: maxBody, Post: row.post,
-			}},
-			Endpoint{path[:len(path)-1], drf.RedirectSlash(path)})
+			}, a.cfg.CORS},
+			Endpoint{path[:len(path)-1], drf.RedirectSlash(path), a.cfg.CORS})
 	}
 	if a.issuer != nil && a.verifier.keys.Public() {
-		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}})
+		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}, a.cfg.CORS})
 	}
 	return endpoints
 }

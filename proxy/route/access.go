@@ -235,3 +235,18 @@ func (t *Table) checkLogins(f *faults) {
 		}
 	}
 }
+
+// crossOrigin reads the name of a set of cors.
+func (b *builder) crossOrigin(at, text, inherited string) string {
+	switch name := strings.ToLower(text); {
+	case text == "":
+		return inherited
+	case name == "none":
+		return ""
+	case !slices.Contains(b.cors, name):
+		b.faults.add(at+".cors", fmt.Sprintf("no set of cors is called %q", text), didYouMean(text, b.cors))
+		return ""
+	default:
+		return name
+	}
+}

@@ -49,6 +49,10 @@ type Config struct {
 	// WebSockets, event streams, gRPC, and what else has no end by its type. Where it is
 	// written it holds for every answer, so for downloads too.
 	StreamMax StreamMax `mapstructure:"stream_max"`
+	// CORS names a set of `cors`: what scripts of other origins may do. Preflights are
+	// then answered here, and what the upstream says about CORS is replaced.
+	// Default: none, and gatehouse has nothing to do with it.
+	CORS string `mapstructure:"cors"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// upstream says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -75,6 +79,8 @@ type RuleConfig struct {
 	EncodedSlash string `mapstructure:"encoded_slash"`
 	// StreamMax is token, none or a time, as on a route. Default: the route's.
 	StreamMax StreamMax `mapstructure:"stream_max"`
+	// CORS is as on a route; none is what it is without. Default: the route's.
+	CORS string `mapstructure:"cors"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// route says.
 	Timeouts Timeouts `mapstructure:"timeouts"`

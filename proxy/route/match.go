@@ -34,6 +34,17 @@ func (m Match) LoginURL() string {
 	return ""
 }
 
+// CORS names the set of cors that holds, in lower case; "" is none.
+func (m Match) CORS() string {
+	switch {
+	case m.Rule != nil:
+		return m.Rule.CORS
+	case m.Route != nil:
+		return m.Route.CORS
+	}
+	return ""
+}
+
 // Field is the key path of what speaks in the file, "" for nothing.
 func (m Match) Field() string {
 	if m.Route == nil {

@@ -16,6 +16,7 @@ type Route struct {
 	To       string   // name of the upstream, in lower case
 	Policy   Policy
 	LoginURL string // where browsers without a valid token are sent; "" is nowhere
+	CORS     string // name of a set, in lower case; "" is none
 	Timeouts Timeouts
 	Rules    []*Rule
 
@@ -34,8 +35,9 @@ type Rule struct {
 	Path    string   // as it would be written
 	Methods []string // in capitals; none is all
 	Policy  Policy
-	// LoginURL is as on a Route.
+	// LoginURL and CORS are as on a Route.
 	LoginURL string
+	CORS     string
 	// Timeouts are the route's where the rule says none.
 	Timeouts Timeouts
 
@@ -51,6 +53,8 @@ func (r *Rule) Field() string { return fmt.Sprintf("%s.rules[%d]", r.Route.Field
 type Options struct {
 	// Upstreams are the names that `to` may name; letter case does not matter.
 	Upstreams []string
+	// CORS are the names that `cors` may name, in lower case.
+	CORS []string
 	// BasePath is gatehouse's own subtree on every host ("/api/token"), Reserved are
 	// further paths of its own. No route reaches them. Both may be empty.
 	BasePath string
@@ -112,6 +116,7 @@ func New(routes []Config, opts Options) (*Table, error) {
 		b.upstreams = append(b.upstreams, strings.ToLower(name))
 	}
 	slices.Sort(b.upstreams)
+	b.cors = opts.CORS
 	if base := strings.TrimSuffix(opts.BasePath, "/"); base != "" {
 		b.table.own = append(b.table.own, pattern{base, true})
 	}
@@ -140,6 +145,7 @@ func New(routes []Config, opts Options) (*Table, error) {
 type builder struct {
 	table     Table
 	upstreams []string
+	cors      []string
 	named     map[string]int
 	told      map[[2]string]bool // clashes that were reported, by their two key paths
 	faults    faults
@@ -176,6 +182,7 @@ func (b *builder) route(i int, cfg *Config) {
 	access := cfg.terms(at, terms{}, &b.faults)
 	r.Policy = access.policy(cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults))
 	r.LoginURL = access.loginURL
+	r.CORS = b.crossOrigin(at, cfg.CORS, "")
 	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
 	r.aim = b.aim(at, cfg, whole, pathOK)
 	r.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, false)
@@ -196,6 +203,7 @@ func (b *builder) rule(r *Route, j int, cfg *RuleConfig, inherited terms, hosts 
 	access := cfg.terms(at, inherited, &b.faults)
 	rule.Policy = access.policy(cfg.Auth.compile(at+".auth", r.Policy, &b.faults))
 	rule.LoginURL = access.loginURL
+	rule.CORS = b.crossOrigin(at, cfg.CORS, r.CORS)
 	rule.Timeouts = cfg.Timeouts.compile(at, r.Timeouts, &b.faults)
 
 	p, ok := whole, true
