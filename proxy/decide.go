@@ -37,7 +37,10 @@ type Decision struct {
 
 // decide says what becomes of a request. It writes nothing and sends nothing, and
 // whatever it cannot decide it refuses.
-func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
+func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) { return g.consider(in, true) }
+
+// consider is decide, and counts the request against its rate limit only if told to.
+func (g *Gateway) consider(in *http.Request, count bool) (Decision, *Refusal) {
 	var d Decision
 	if refusal := g.admit(in, &d); refusal != nil {
 		return d, refusal
@@ -65,7 +68,13 @@ func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) {
 	}
 	d.Match = match
 	d.cors = g.corsOf(match)
+	if refusal := g.limitNetwork(&d, count); refusal != nil {
+		return d, refusal
+	}
 	if refusal := g.authorize(in, &d); refusal != nil {
+		return d, refusal
+	}
+	if refusal := g.limitUser(&d, count); refusal != nil {
 		return d, refusal
 	}
 	if refusal := g.aim(&d); refusal != nil {

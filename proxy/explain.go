@@ -54,7 +54,7 @@ func (e *Explanation) Answer() string {
 // nothing: no upstream is asked, nothing is logged or counted. What an upstream
 // would answer it cannot know.
 func (g *Gateway) Explain(in *http.Request) *Explanation {
-	d, refusal := g.decide(in)
+	d, refusal := g.consider(in, false)
 	e := &Explanation{Decision: d, Refusal: refusal}
 	if refusal != nil || d.local != nil {
 		return e

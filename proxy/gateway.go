@@ -33,6 +33,7 @@ type Gateway struct {
 	patience     time.Duration // with a client that does not read its answer
 	upstreams    map[string]*upstream.Upstream
 	lines        lines
+	limits       limits
 	identity     *identity.Headers
 	forwardToken bool
 	tokenHeader  tokenHeader
@@ -112,6 +113,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.lines = newLines(g.table, g.upstreams)
+	g.limits = newLimits(g.table)
 	g.unwatch = parts.Verifier.Watch(g.changed)
 	g.measured = parts.Metrics.measure(g.table)
 	return g, nil

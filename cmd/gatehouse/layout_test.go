@@ -24,20 +24,21 @@ var rooms = map[string][]string{
 	"tokens":              {"tokens/keys", "tokens/drf", "users", "users/password"},
 	"proxy/route":         nil,
 	"proxy/cors":          nil,
+	"proxy/rate":          nil,
 	"proxy/identity":      {"tokens/keys"},
 	"proxy/upstream":      {"proxy/upstream/wire"},
 	"proxy/upstream/wire": nil,
-	"proxy":               {"proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf"},
+	"proxy":               {"proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf"},
 
 	// For the Config types alone.
 	"cmd/gatehouse/internal/config": {
-		"proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password",
+		"proxy", "proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password",
 	},
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys"},
 	"cmd/gatehouse/internal/edge":  {"proxy"},
 	"cmd/gatehouse": {
-		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
+		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream",
 		"tokens", "tokens/keys", "tokens/drf", "users", "users/password",
 	},
 }

@@ -13,15 +13,15 @@ import (
 type Access struct {
 	// OnInvalid is what becomes of a bad token where auth is optional: reject (401),
 	// or anonymous, as if none had been sent. Default: reject.
-	OnInvalid string `mapstructure:"on_invalid"`
+	OnInvalid string `mapstructure:"on_invalid" words:"reject anonymous"`
 	// Mode is enforce, or report: what auth would refuse is forwarded as before, and
 	// logged and counted. deny is enforced all the same. Default: enforce. Danger: with
 	// report everybody passes; it is for the weeks in which clients learn to send tokens.
-	Mode string `mapstructure:"mode"`
+	Mode string `mapstructure:"mode" words:"enforce report"`
 	// OnUnauthenticated is what who has no valid token is answered: json (401), or
 	// redirect: a browser that opens a page is sent to login_url, all others get the
 	// 401. Default: json, or redirect where login_url is said.
-	OnUnauthenticated string `mapstructure:"on_unauthenticated"`
+	OnUnauthenticated string `mapstructure:"on_unauthenticated" words:"json redirect"`
 	// LoginURL is where a person logs in: a path of the same site ("/login"), or a URL.
 	// The page that was asked for is added as ?next=, or behind what ends in "=".
 	LoginURL string `mapstructure:"login_url"`
@@ -44,6 +44,9 @@ type TokenSource struct {
 	// Query is the name of a parameter of the query. Letter case matters.
 	Query string `mapstructure:"query"`
 }
+
+// Words are those that stand for a whole TokenSource.
+func (TokenSource) Words() []string { return []string{"header"} }
 
 // UnmarshalText takes the word. Which words there are is checked by New.
 func (s *TokenSource) UnmarshalText(text []byte) error {

@@ -296,3 +296,30 @@ func TestRulesInheritAccess(t *testing.T) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
+
+func TestRates(t *testing.T) {
+	for text, want := range map[string]string{"100/1m": "100/1m", "5/5m": "5/5m", "10/s": "10/1s", "1000/24h": "1000/24h", "2/1d": "2/24h", "1/1h30m": "1/1h30m", "7/100ms": "7/100ms"} {
+		var r Rate
+		if err := r.UnmarshalText([]byte(text)); err != nil || r.String() != want {
+			t.Errorf("%s is %s, %v", text, r, err)
+		}
+	}
+	for _, text := range []string{"", "100", "/1m", "0/1m", "-1/1m", "100/", "100/0s", "1.5/1m", "100/1ns", "10000000/1m", "1/999999h", "a/b", "1/1x"} {
+		var r Rate
+		if err := r.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken for %s", text, r)
+		}
+	}
+	for want, limit := range map[string]RateLimit{
+		"rate_limit.by: requests cannot be counted by":      {By: "ip", Rate: Rate{1, 1e9}},
+		"rate_limit.rate: it is not said how many requests": {By: "user"},
+		"rate_limit.burst: -1 is no number":                 {By: "user", Rate: Rate{1, 1e9}, Burst: -1},
+		"rate_limit: rate_limit cannot be \"off\"":          {Word: "off"},
+	} {
+		_, err := New([]Config{{To: "app", RateLimit: limit}}, upstreams)
+		var fault *Fault
+		if !errors.As(err, &fault) || !strings.HasPrefix(fault.At+": "+fault.Problem, "routes[0]."+want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -53,6 +53,10 @@ type Config struct {
 	// then answered here, and what the upstream says about CORS is replaced.
 	// Default: none, and gatehouse has nothing to do with it.
 	CORS string `mapstructure:"cors"`
+	// RateLimit bounds how often one user, or one network, may ask; above it the answer
+	// is 429. What a rule does not say otherwise counts together with its route.
+	// Default: none.
+	RateLimit RateLimit `mapstructure:"rate_limit"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// upstream says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
@@ -81,6 +85,9 @@ type RuleConfig struct {
 	StreamMax StreamMax `mapstructure:"stream_max"`
 	// CORS is as on a route; none is what it is without. Default: the route's.
 	CORS string `mapstructure:"cors"`
+	// RateLimit is as on a route, and is then counted apart from the route's; none is
+	// without. Default: the route's.
+	RateLimit RateLimit `mapstructure:"rate_limit"`
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// route says.
 	Timeouts Timeouts `mapstructure:"timeouts"`

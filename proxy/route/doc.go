@@ -14,6 +14,7 @@
 //	config.go     what an operator may write
 //	policy.go     who may pass
 //	condition.go  what a claim must be; value.go what it is compared with
+//	limit.go      how often one client may ask
 //	access.go     how that is put into effect: report, redirect, where tokens are
 //	pattern.go    /x and /x/*
 //	table.go      routes become a Table, and every fault is found

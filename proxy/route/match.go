@@ -62,7 +62,7 @@ func (m Match) field() string {
 
 // Same reports whether a request fares alike under both.
 func (m Match) Same(n Match) bool {
-	return m.Route == n.Route && m.Policy().Equal(n.Policy()) && m.Aim() == n.Aim() && m.keepsSlashes() == n.keepsSlashes()
+	return m.Route == n.Route && m.Limit() == n.Limit() && m.Policy().Equal(n.Policy()) && m.Aim() == n.Aim() && m.keepsSlashes() == n.keepsSlashes()
 }
 
 // ErrNoRoute says that no route speaks for the request. A 404.

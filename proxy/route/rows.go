@@ -42,6 +42,9 @@ func (r Row) With() []string {
 	if url := r.match.LoginURL(); url != "" && r.Policy.Level != Deny && r.Policy.Level != Public {
 		list = append(list, "login_url: "+url)
 	}
+	if limit := r.match.Limit(); limit != nil {
+		list = append(list, "rate_limit: "+limit.String())
+	}
 	if name := r.match.CORS(); name != "" {
 		list = append(list, "cors: "+name)
 	}

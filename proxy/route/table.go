@@ -22,6 +22,7 @@ type Route struct {
 
 	aim         *Aim
 	keepSlashes bool
+	limit       *Limit
 	stream      Stream
 }
 
@@ -43,6 +44,7 @@ type Rule struct {
 
 	aim         *Aim
 	keepSlashes bool
+	limit       *Limit
 	stream      Stream
 }
 
@@ -183,6 +185,7 @@ func (b *builder) route(i int, cfg *Config) {
 	r.Policy = access.policy(cfg.Auth.compile(at+".auth", Policy{Level: Required}, &b.faults))
 	r.LoginURL = access.loginURL
 	r.CORS = b.crossOrigin(at, cfg.CORS, "")
+	r.limit = cfg.RateLimit.compile(at, nil, &b.faults)
 	r.Timeouts = cfg.Timeouts.compile(at, Timeouts{}, &b.faults)
 	r.aim = b.aim(at, cfg, whole, pathOK)
 	r.keepSlashes = b.encodedSlash(at, cfg.EncodedSlash, false)
@@ -204,6 +207,7 @@ func (b *builder) rule(r *Route, j int, cfg *RuleConfig, inherited terms, hosts 
 	rule.Policy = access.policy(cfg.Auth.compile(at+".auth", r.Policy, &b.faults))
 	rule.LoginURL = access.loginURL
 	rule.CORS = b.crossOrigin(at, cfg.CORS, r.CORS)
+	rule.limit = cfg.RateLimit.compile(at, r.limit, &b.faults)
 	rule.Timeouts = cfg.Timeouts.compile(at, r.Timeouts, &b.faults)
 
 	p, ok := whole, true

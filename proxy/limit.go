@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"gatehouse/proxy/rate"
+	"gatehouse/proxy/route"
+	"gatehouse/tokens"
+)
+
+// limits are the budgets of the routes and rules that have one. They are this
+// gateway's: another process has its own, and so has the next generation.
+type limits map[*route.Limit]*rate.Limiter
+
+func newLimits(table *route.Table) limits {
+	l := limits{}
+	for match := range table.Matches() {
+		if limit := match.Limit(); limit != nil && l[limit] == nil {
+			l[limit] = rate.New(limit.Rate.N, limit.Rate.In, limit.Burst)
+		}
+	}
+	return l
+}
+
+// limitNetwork counts what comes from a network before anything is asked about its
+// token, so that a flood of bad tokens is counted too.
+func (g *Gateway) limitNetwork(d *Decision, take bool) *Refusal {
+	if limit := d.Match.Limit(); limit != nil && !limit.ByUser {
+		return g.limit(limit, rate.Network(d.Client.Addr), take)
+	}
+	return nil
+}
+
+// limitUser counts what a user asks, once it is known who that is; who is nobody
+// counts by network.
+func (g *Gateway) limitUser(d *Decision, take bool) *Refusal {
+	limit := d.Match.Limit()
+	switch {
+	case limit == nil || !limit.ByUser:
+		return nil
+	case d.Principal == nil:
+		return g.limit(limit, rate.Network(d.Client.Addr), take)
+	}
+	return g.limit(limit, rate.User(budgetOf(d.Principal)), take)
+}
+
+// budgetOf tells apart users of the store and users of the issuers that are trusted,
+// each of whom may have a user 1.
+func budgetOf(p *tokens.Principal) string {
+	if p.User.ID != 0 {
+		return p.UserID
+	}
+	issuer, _ := p.Claims.Get("iss")
+	return fmt.Sprintf("%q %s", issuer, p.UserID)
+}
+
+func (g *Gateway) limit(limit *route.Limit, key rate.Key, take bool) *Refusal {
+	limiter := g.limits[limit]
+	if limiter == nil {
+		return refuseNoRoute // New has made one for each
+	}
+	look := limiter.Take
+	if !take {
+		look = limiter.Peek
+	}
+	wait, ok := look(key, g.now())
+	if ok {
+		return nil
+	}
+	return refuseThrottled(wait)
+}
+
+// refuseThrottled says what DRF says.
+func refuseThrottled(wait time.Duration) *Refusal {
+	seconds := int((wait + time.Second - 1) / time.Second)
+	unit := "seconds"
+	if seconds == 1 {
+		unit = "second"
+	}
+	return refusal(http.StatusTooManyRequests, "throttled", fmt.Sprintf("Request was throttled. Expected available in %d %s.", seconds, unit)).
+		with(http.Header{"Retry-After": {strconv.Itoa(seconds)}})
+}
