@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/proxy/cors"
+	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
 	"gatehouse/tokens"
@@ -26,6 +27,7 @@ type Decision struct {
 
 	bearer   credential          // of the principal
 	withheld []route.TokenSource // which hold tokens that are not forwarded
+	headers  *identity.Headers   // that say it, and that no client may send
 	upstream *upstream.Upstream
 	line     *upstream.Line // to upstream, with the timeouts of what was matched
 	target   route.Path     // Path as the route and rule change it

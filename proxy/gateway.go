@@ -35,6 +35,7 @@ type Gateway struct {
 	lines        lines
 	limits       limits
 	identity     *identity.Headers
+	identities   map[string]*identity.Headers // of upstreams with a preset
 	forwardToken bool
 	tokenHeader  tokenHeader
 	buffers      *bufferPool
@@ -69,6 +70,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		pause:        cfg.Server.ReadBodyTimeout,
 		patience:     cfg.Server.WriteTimeout,
 		upstreams:    make(map[string]*upstream.Upstream, len(cfg.Upstreams)),
+		identities:   make(map[string]*identity.Headers),
 		forwardToken: cfg.Identity.ForwardToken,
 		buffers:      newBufferPool(),
 		logger:       cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
@@ -86,9 +88,14 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 
 	names := slices.Sorted(maps.Keys(cfg.Upstreams))
 	for _, name := range names {
-		up, err := upstream.New(name, cfg.Upstreams[name], upstream.Parts{Logger: g.logger})
+		settings, headers, err := g.preset(name, cfg)
+		faults = append(faults, err)
+		up, err := upstream.New(name, settings, upstream.Parts{Logger: g.logger})
 		faults = append(faults, err)
 		g.upstreams[strings.ToLower(name)] = up
+		if headers != nil {
+			g.identities[strings.ToLower(name)] = headers
+		}
 	}
 	var err error
 	g.cors, more = newCORS(cfg.CORS)
@@ -108,6 +115,9 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		g.challenges = newChallenges(parts.Verifier.Challenge())
 		g.tokenHeader = newTokenHeader(parts.Verifier)
 		faults = append(faults, g.tokenHeader.fault(g.identity))
+		for _, headers := range g.identities {
+			faults = append(faults, g.tokenHeader.fault(headers))
+		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err

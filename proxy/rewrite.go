@@ -19,9 +19,10 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 		return refuseNoRoute // New has checked that it exists
 	}
 	d.upstream = d.line.Upstream()
+	d.headers = g.headersFor(d.Match.Route.To)
 	if d.Principal != nil {
 		d.Identity = make(http.Header)
-		if err := g.identity.Set(d.Identity, person(d.Principal)); err != nil {
+		if err := d.headers.Set(d.Identity, person(d.Principal)); err != nil {
 			return refuseIdentity(err)
 		}
 	}
@@ -61,7 +62,7 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 	}
 	g.tokenHeader.withhold(header, g.forwardToken)
 	d.withhold(header, g.forwardToken, g.tokenHeader)
-	g.identity.Strip(header)
+	d.headers.Strip(header)
 	for name := range header {
 		if len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id" {
 			delete(header, name)

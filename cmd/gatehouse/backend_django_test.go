@@ -10,7 +10,7 @@ import (
 )
 
 // startDjango runs a Django site with RemoteUserMiddleware under gunicorn.
-func startDjango(t *testing.T) string {
+func startDjango(t *testing.T, environ ...string) string {
 	t.Helper()
 	gunicorn := needProgram(t, "gunicorn", "gunicorn3")
 	const python = "/usr/bin/python3"
@@ -23,6 +23,7 @@ func startDjango(t *testing.T) string {
 	}
 	env := append(os.Environ(), "LEGACY_DB="+filepath.Join(t.TempDir(), "legacy.db"),
 		"PYTHONPATH="+source, "PYTHONDONTWRITEBYTECODE=1")
+	env = append(env, environ...)
 	migrate := exec.Command(python, filepath.Join(source, "legacy.py"))
 	migrate.Env = env
 	if out, err := migrate.CombinedOutput(); err != nil {

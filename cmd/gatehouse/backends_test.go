@@ -170,13 +170,20 @@ routes:
 // startSite runs the program in front of a backend, with a user for each name.
 func startSite(t *testing.T, backend string, names ...string) *site {
 	t.Helper()
+	return startSiteWith(t, siteConfig, backend, names...)
+}
+
+// startSiteWith is startSite with another configuration, in which two verbs stand for
+// the address to listen on and the backend's.
+func startSiteWith(t *testing.T, text, backend string, names ...string) *site {
+	t.Helper()
 	binary, err := builtBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	s := &site{address: freeAddress(t), binary: binary, config: filepath.Join(dir, "gatehouse.yaml")}
-	writeFile(t, s.config, fmt.Sprintf(siteConfig, s.address, backend))
+	writeFile(t, s.config, fmt.Sprintf(text, s.address, backend))
 	writeFile(t, filepath.Join(dir, "secret"), strings.Repeat("0123456789abcdef", 4)+"\n")
 	for _, name := range names {
 		s.run(t, passwordOf(name)+"\n", "user", "add", name, "--password-stdin", "--email", "mail@example.com", "--group", "readers")

@@ -22,7 +22,7 @@ type Headers struct {
 
 // header is one that is set.
 type header struct {
-	name   string // canonical, as net/http writes it
+	name   string // canonical, as net/http writes it; of a preset as it is spelled
 	source source
 }
 
@@ -45,7 +45,11 @@ var framing = map[string]string{
 
 // New compiles the section, and reports all that is wrong with it at once: each a
 // *Fault.
-func New(cfg Config) (*Headers, error) {
+func New(cfg Config) (*Headers, error) { return NewWith(cfg, Preset{}) }
+
+// NewWith is New with what a preset adds: its headers, but for those that the
+// configuration names too, and what it strips.
+func NewWith(cfg Config, preset Preset) (*Headers, error) {
 	h := &Headers{names: map[string]bool{}}
 	var faults []error
 	add := func(at, other, problem, fix string) {
@@ -88,6 +92,16 @@ func New(cfg Config) (*Headers, error) {
 			add(fmt.Sprintf("also_strip[%d]", i), "", problem, fix)
 			continue
 		}
+		h.strip(name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(preset.Headers)) {
+		if _, taken := seen[Fold(name)]; !taken {
+			s, _, _ := compile(preset.Headers[name])
+			h.set = append(h.set, header{name, s}) // as it is spelled
+			h.strip(name)
+		}
+	}
+	for _, name := range preset.Strip {
 		h.strip(name)
 	}
 	if faults != nil {

@@ -13,6 +13,13 @@ type Config struct {
 	// URLs are several servers, each written like url; in its place. At most 64.
 	URLs []string `mapstructure:"urls"`
 
+	// Preset is what a legacy stack expects of the proxy in front of it:
+	// django-remote-user, php, rails or spring-preauth. It adds headers that say who the
+	// user is (Remote-User, X-Remote-User, SM_USER) to those of identity.headers, which win
+	// where they name the same, takes such headers away from clients, and sets keep_alive
+	// where that is not said. Default: none.
+	Preset string `mapstructure:"preset"`
+
 	// Balance says which of several servers gets a request: round_robin (default),
 	// each in turn; least_requests, the one with the fewest in flight; sticky, the
 	// same one for the same user, for anonymous requests the same one for the same

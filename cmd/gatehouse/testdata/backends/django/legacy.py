@@ -25,6 +25,10 @@ settings.configure(
     # docs:django-settings:end
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
 )
+# Behind `preset: django-remote-user` the header has another name.
+if os.environ.get("LEGACY_PRESET"):
+    settings.MIDDLEWARE[-1] = "gatehouse_remote_user.GatewayUserMiddleware"
+    settings.AUTHENTICATION_BACKENDS = ["gatehouse_remote_user.GatewayUserBackend"]
 django.setup()
 
 if __name__ == "__main__":
