@@ -9,17 +9,19 @@ import (
 )
 
 // recorder notes what was answered, and bounds how long a client may take to read
-// it. It changes nothing in it.
+// it. It adds security headers, and changes nothing else in it.
 type recorder struct {
 	http.ResponseWriter
 	deadline deadliner     // nil: the connection knows none
 	patience time.Duration // for each part of the answer
 	in       *http.Request
-	body     *body   // of the request; nil: none, or nobody reads it
-	status   int     // 0: nothing yet
-	bytes    int64   // of the body
-	tunnel   *tunnel // that the connection becomes; nil: none
-	ended    string  // why a stream was ended by us; "" is by itself
+	body     *body     // of the request; nil: none, or nobody reads it
+	status   int       // 0: nothing yet
+	bytes    int64     // of the body
+	tunnel   *tunnel   // that the connection becomes; nil: none
+	security *security // headers to add; nil: none
+	secure   bool      // the client speaks https
+	ended    string    // why a stream was ended by us; "" is by itself
 }
 
 // deadliner is what net/http's own ResponseWriter can do with its connection.
@@ -61,6 +63,9 @@ func (r *recorder) WriteHeader(status int) {
 		r.status = status
 		if header := r.Header(); len(header["Content-Type"]) == 0 {
 			header["Content-Type"] = nil
+		}
+		if r.security != nil {
+			r.security.set(r.Header(), r.secure)
 		}
 		if r.in.ProtoMajor == 1 && r.body.halfRead() {
 			// net/http would wait for the rest before it lets the answer go.

@@ -107,6 +107,9 @@ type Server struct {
 	// default 120s.
 	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
 
+	// SecurityHeaders are sent with every answer, ours and the backends'. Default none.
+	SecurityHeaders route.SecurityHeaders `mapstructure:"security_headers"`
+
 	// Drain is how the server stops.
 	Drain Drain `mapstructure:"drain"`
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"maps"
@@ -42,6 +43,7 @@ type Gateway struct {
 	logger       *slog.Logger
 	errorLog     *log.Logger
 	now          func() time.Time
+	security     map[*route.Route]*security
 	measured     measured
 	reports      reports
 	streams      streams
@@ -109,6 +111,11 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	g.identity, err = identity.New(cfg.Identity)
 	faults = append(faults, err)
 
+	faults = append(faults, securityFaults("server.security_headers", cfg.Server.SecurityHeaders)...)
+	for i := range cfg.Routes {
+		faults = append(faults, securityFaults(fmt.Sprintf("routes[%d].security_headers", i), cfg.Routes[i].SecurityHeaders)...)
+	}
+
 	if parts.Verifier == nil {
 		faults = append(faults, errors.New("a gateway needs a verifier"))
 	} else {
@@ -124,6 +131,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	}
 	g.lines = newLines(g.table, g.upstreams)
 	g.limits = newLimits(g.table)
+	g.security = securityOf(cfg, g.table)
 	g.unwatch = parts.Verifier.Watch(g.changed)
 	g.measured = parts.Metrics.measure(g.table)
 	return g, nil
@@ -141,6 +149,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	began := g.now()
 	out := newRecorder(w, in, g.patience)
 	d, refusal := g.decide(in)
+	out.security, out.secure = g.security[d.Match.Route], d.Client.TLS
 	g.measured.begin()
 
 	outcome := outcomeAborted // stays when forward panics

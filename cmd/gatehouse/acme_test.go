@@ -37,17 +37,13 @@ func TestCertificatesFromAnAuthority(t *testing.T) {
 				tlsPort = portOf(freeAddress(t)) // where nobody answers, so that the other way must be taken
 				test.httpListen = "http_listen: \"" + plain + "\", "
 			}
-			// The authority's own https is believed by the certificate of a test server.
-			authority := httptest.NewUnstartedServer(nil)
-			authority.StartTLS()
-			authority.Close()
-			pair := authority.TLS.Certificates[0]
-			key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+			// The authority's own https is believed by its own certificate.
+			certificate, key, err := unbelievable()
 			if err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, filepath.Join(dir, "ca.crt"), pemOf("CERTIFICATE", pair.Certificate[0]))
-			writeFile(t, filepath.Join(dir, "ca.key"), pemOf("PRIVATE KEY", key))
+			writeFile(t, filepath.Join(dir, "ca.crt"), certificate)
+			writeFile(t, filepath.Join(dir, "ca.key"), key)
 			settings, _ := json.Marshal(map[string]any{"pebble": map[string]any{
 				"listenAddress": directory, "managementListenAddress": management, "certificate": dir + "/ca.crt", "privateKey": dir + "/ca.key",
 				"httpPort": atoi(t, portOf(plain)), "tlsPort": atoi(t, tlsPort), "keyAlgorithm": "ecdsa",

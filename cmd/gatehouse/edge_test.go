@@ -37,15 +37,12 @@ import (
 func launchEdge(t *testing.T, section, upstream string) (s *server, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	certificate := httptest.NewUnstartedServer(nil)
-	certificate.StartTLS()
-	certificate.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(certificate.TLS.Certificates[0].PrivateKey)
+	certificate, key, err := unbelievable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, "tls.crt"), pemOf("CERTIFICATE", certificate.Certificate().Raw))
-	writeFile(t, filepath.Join(dir, "tls.key"), pemOf("PRIVATE KEY", key))
+	writeFile(t, filepath.Join(dir, "tls.crt"), certificate)
+	writeFile(t, filepath.Join(dir, "tls.key"), key)
 	path := filepath.Join(dir, "gatehouse.yaml")
 	writeFile(t, path, fmt.Sprintf(`
 server: { %s }
@@ -588,4 +585,13 @@ func atoi(t *testing.T, text string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// unbelievable is a certificate that nobody believes, and its key, as PEM.
+func unbelievable() (certificate, key string, err error) {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	server.Close()
+	der, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	return pemOf("CERTIFICATE", server.Certificate().Raw), pemOf("PRIVATE KEY", der), err
 }

@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"backend": scriptBackend, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
+			"backend": scriptBackend, "certificate": scriptCertificate, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
 			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "member": scriptMember,
 		},
 	})
@@ -67,6 +67,14 @@ func scriptBackend(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv(args[0], server.Listener.Addr().String())
+}
+
+// certificate CERT KEY writes a certificate that nobody believes, and its key.
+func scriptCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	certificate, key, err := unbelievable()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(certificate), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(key), 0o600))
 }
 
 // port NAME puts an address into $NAME on which nothing listens.

@@ -60,6 +60,9 @@ type Config struct {
 	// Timeouts bound what a request may wait for; what they do not say holds as the
 	// upstream says.
 	Timeouts Timeouts `mapstructure:"timeouts"`
+	// SecurityHeaders are sent with every answer, as server.security_headers says where
+	// they say nothing.
+	SecurityHeaders SecurityHeaders `mapstructure:"security_headers"`
 	// Rules are the exceptions. Default: none.
 	Rules []RuleConfig `mapstructure:"rules"`
 }
