@@ -31,6 +31,7 @@ func (p *program) importCommand() *cobra.Command {
 // djangoImport are the flags of one import.
 type djangoImport struct {
 	from      string
+	settings  string
 	dryRun    bool
 	tokens    bool
 	userTable string
@@ -45,8 +46,8 @@ type djangoImport struct {
 func (p *program) importDjango() *cobra.Command {
 	var d djangoImport
 	cmd := p.configured(&cobra.Command{
-		Use:   "django --from SOURCE",
-		Short: "Import users, groups and password hashes from Django",
+		Use:   "django --from SOURCE | --settings FILE",
+		Short: "Import users, groups and password hashes from Django, or print its settings",
 		Long: `Reads the users of a Django site and writes them into the store, all or none,
 with their ids, hashes, dates and groups. SOURCE is
 
@@ -55,15 +56,31 @@ with their ids, hashes, dates and groups. SOURCE is
                                   from whatever database; - is standard input
 
 A second run changes nothing but what has changed in Django. A user whose name
-or id belongs to somebody else here is a conflict: nothing is written.`,
+or id belongs to somebody else here is a conflict: nothing is written.
+
+With --settings it imports nobody, and prints the configuration that equals the
+SIMPLE_JWT of a site, which FILE holds as JSON; docs/django.md has the line that
+writes it. What has no equal is warned about.`,
 		Example: `  gatehouse import django --from sqlite:///srv/site/db.sqlite3 --dry-run
   gatehouse import django --from dump.json --with-tokens --check alice
-  gatehouse import django --from dump.json --user-model shop.customer --column username=email --column groups=`,
+  gatehouse import django --from dump.json --user-model shop.customer --column username=email --column groups=
+  gatehouse import django --settings simple_jwt.json`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.runImport(cmd.Context(), d) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d.settings == "" {
+				return p.runImport(cmd.Context(), d)
+			}
+			for _, other := range []string{"from", "dry-run", "with-tokens", "user-table", "user-model", "column", "time-zone", "check", "password-stdin", "json"} {
+				if cmd.Flags().Changed(other) {
+					return usage("gatehouse import django --settings "+d.settings, "--settings prints a configuration and imports nobody, so --%s has nothing to do", other)
+				}
+			}
+			return p.printSettings(d.settings)
+		},
 	})
 	f := cmd.Flags()
 	f.StringVar(&d.from, "from", "", "`SOURCE`: sqlite:///path, a file that dumpdata wrote, or - for standard input")
+	f.StringVar(&d.settings, "settings", "", "print the configuration that equals the SIMPLE_JWT of a site, which `FILE` holds as JSON, or - for standard input")
 	f.BoolVar(&d.dryRun, "dry-run", false, "say what would be done and keep nothing")
 	f.BoolVar(&d.tokens, "with-tokens", false, "take over refresh tokens too, so that what was revoked stays revoked")
 	f.StringVar(&d.userTable, "user-table", "", "`TABLE` of the users in a database (default auth_user)")

@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// Nearest returns the candidate that a typing error would most likely have come from,
+// or "" where none is close. The case of letters does not count.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }
+
 // nearest returns the candidate that a typing error would most likely have
 // come from, or "" where none is close.
 func nearest(name string, candidates []string) string {
