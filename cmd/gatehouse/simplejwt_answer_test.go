@@ -54,7 +54,8 @@ var (
 	someToken   = regexp.MustCompile(`"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"`)
 	description = regexp.MustCompile(`("description": ?")[^"]*`)
 	timeClaim   = regexp.MustCompile(`"(exp|iat|refresh_exp)":(\d+)`)
-	idClaim     = regexp.MustCompile(`"jti":"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}"`)
+	idClaim     = regexp.MustCompile(`"(jti|id)":"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}"`)
+	digestClaim = regexp.MustCompile(`"hash_password":"[0-9A-F]{32}"`)
 )
 
 // readable takes a token apart: its header and payload as they are written, with the
@@ -73,7 +74,8 @@ func readable(quoted string, r response, lifetimes []time.Duration) string {
 	if base64.RawURLEncoding.EncodeToString(mac.Sum(nil)) == parts[2] {
 		signature = "signed"
 	}
-	claims := idClaim.ReplaceAllString(string(payload), `"jti":a UUID`)
+	claims := idClaim.ReplaceAllString(string(payload), `"$1":a UUID`)
+	claims = digestClaim.ReplaceAllString(claims, `"hash_password":a digest`)
 	claims = timeClaim.ReplaceAllStringFunc(claims, func(claim string) string {
 		name, value, _ := strings.Cut(claim, ":")
 		seconds, _ := strconv.ParseInt(value, 10, 64)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -27,6 +28,7 @@ type inquiry struct {
 
 	expired bool // of a token, that newer versions say it is expired, and not invalid
 	own     bool // each side is shown a token that it made itself
+	ours    bool // both are shown a token that gatehouse made
 }
 
 // isIn tells whether it belongs to a profile.
@@ -45,7 +47,7 @@ func readCorpus(t *testing.T, p profile) []inquiry {
 	first := p.name == profiles[0].name
 	everyRequest, everyToken := 1, 1
 	if !first {
-		everyRequest = 6
+		everyRequest, everyToken = 8, 2
 	}
 	if os.Getenv("GATEHOUSE_TEST_REQUIRE") == "" {
 		everyRequest, everyToken = 12, 6
@@ -53,7 +55,7 @@ func readCorpus(t *testing.T, p profile) []inquiry {
 	var all []inquiry
 	take := func(inquiries []inquiry, every int) {
 		for i, x := range inquiries {
-			if x.isIn(p.name) && (i%every == len(p.name)%every || first && len(x.rows) > 0) {
+			if x.isIn(p.name) && (i%every == len(p.name)%every || !first && len(x.in) > 0 || first && len(x.rows) > 0) {
 				all = append(all, x)
 			}
 		}
@@ -65,7 +67,7 @@ func readCorpus(t *testing.T, p profile) []inquiry {
 		}
 	}
 	for _, text := range groupsOf(t, "testdata/simplejwt/tokens.txt") {
-		tokens = append(tokens, readTokens(t, text, p.claims)...)
+		tokens = append(tokens, readTokens(t, text, p)...)
 	}
 	take(requests, everyRequest)
 	take(tokens, everyToken)
@@ -185,8 +187,9 @@ func unquote(t *testing.T, text string) string {
 // the endpoint wants, a new id, and the time of the request in seconds ($now-60).
 type minted struct {
 	header    string
-	claims    [][2]string // name and JSON
-	payload   *string     // instead of the claims
+	names     map[string]string // what claims are called, where not as usual
+	claims    [][2]string       // name and JSON
+	payload   *string           // instead of the claims
 	key       string
 	algorithm string
 	signature *string // nil is the right one
@@ -206,6 +209,8 @@ var asked = []struct {
 	{"o", "GET", "/open/", "", "access"},
 	{"s", "GET", "/sales/", "", "access"},
 	{"f", "GET", "/behind/", "", "access"},
+	{"S", "POST", "/api/token/sliding/refresh/", "token", "sliding"},
+	{"P", "GET", "/protected/", "", "sliding"},
 }
 
 // readTokens reads a group of tokens, one in a line, each told by how it differs
@@ -220,9 +225,10 @@ var asked = []struct {
 //	as x$token                     what is sent
 //	authorization Basic $token     what is sent as Authorization
 //	at rv                          asked of refresh and verify alone (b blacklist,
-//	                               p o s views, f a Django behind the gateway)
+//	                               p o s views, f a Django behind the gateway, S and
+//	                               P sliding tokens at their endpoint and a view)
 //	row NAME                       the expectation that it is subject to
-func readTokens(t *testing.T, group string, more [][2]string) []inquiry {
+func readTokens(t *testing.T, group string, p profile) []inquiry {
 	t.Helper()
 	base, rest := directives(t, group)
 	var all []inquiry
@@ -234,9 +240,11 @@ func readTokens(t *testing.T, group string, more [][2]string) []inquiry {
 		x.name += ": " + line
 		token := minted{
 			header: `{"alg":"HS256","typ":"JWT"}`, key: originalKey, algorithm: "HS256", as: "$token", at: "rvbp",
-			claims: [][2]string{{"token_type", `"$type"`}, {"exp", "$now+7200"}, {"iat", "$now-10"}, {"jti", `"$jti"`}, {"user_id", `"1"`}},
+			names: p.names(),
 		}
-		token.claims = append(token.claims, more...)
+		for _, claim := range slices.Concat([][2]string{{"token_type", `"$type"`}, {"exp", "$now+7200"}, {"iat", "$now-10"}, {"jti", `"$jti"`}, {"user_id", `"1"`}}, p.claims) {
+			token.set(claim[0], claim[1])
+		}
 		for field := range strings.SplitSeq(line, " ; ") {
 			word, value, _ := strings.Cut(field, " ")
 			value = unquote(t, value)
@@ -278,20 +286,36 @@ func readTokens(t *testing.T, group string, more [][2]string) []inquiry {
 	return all
 }
 
-// show is a request with a token: in a field, or as a bearer where there is none.
-func show(method, target, field, token string) request {
+// show is a request with a token: in a field, or in the header where there is none.
+func show(method, target, field, token string, names map[string]string) request {
 	if field == "" {
-		return request{method: method, target: target, header: []string{"Authorization: Bearer " + token}}
+		return request{method: method, target: target, header: []string{names["Authorization"] + ": " + names["Bearer"] + " " + token}}
 	}
 	body, _ := json.Marshal(map[string]string{field: token})
 	return request{method: method, target: target, header: []string{"Content-Type: application/json"}, body: string(body), hasBody: true}
 }
 
+// names are what the profile calls what usually has another name.
+func (p profile) names() map[string]string {
+	header := strings.TrimPrefix(p.setting("AUTH_HEADER_NAME", "HTTP_AUTHORIZATION").(string), "HTTP_")
+	scheme := "Bearer"
+	if types, ok := p.setting("AUTH_HEADER_TYPES", nil).([]any); ok {
+		scheme = types[0].(string)
+	}
+	return map[string]string{
+		"user_id": p.setting("USER_ID_CLAIM", "user_id").(string), "token_type": p.setting("TOKEN_TYPE_CLAIM", "token_type").(string),
+		"jti": p.setting("JTI_CLAIM", "jti").(string), "Authorization": strings.ReplaceAll(header, "_", "-"), "Bearer": scheme,
+	}
+}
+
 func (m *minted) set(name, value string) {
-	if gone, ok := strings.CutPrefix(name, "-"); ok {
+	gone, without := strings.CutPrefix(name, "-")
+	if without {
+		gone = cmp.Or(m.names[gone], gone)
 		m.claims = slices.DeleteFunc(slices.Clone(m.claims), func(c [2]string) bool { return c[0] == gone })
 		return
 	}
+	name = cmp.Or(m.names[name], name)
 	for i := range m.claims {
 		if m.claims[i][0] == name {
 			m.claims[i][1] = value
@@ -304,15 +328,18 @@ func (m *minted) set(name, value string) {
 func (m *minted) ask(method, target, field, kind string) request {
 	text := strings.ReplaceAll(m.as, "$token", m.mint(kind))
 	if m.whole {
-		return request{method: method, target: target, header: []string{"Authorization: " + text}}
+		return request{method: method, target: target, header: []string{m.names["Authorization"] + ": " + text}}
 	}
-	return show(method, target, field, text)
+	return show(method, target, field, text, m.names)
 }
 
 func (m *minted) mint(kind string) string {
 	var payload string
 	if m.payload != nil {
 		payload = *m.payload
+		for _, name := range []string{"token_type", "jti", "user_id"} {
+			payload = strings.ReplaceAll(payload, strconv.Quote(name), strconv.Quote(m.names[name]))
+		}
 	} else {
 		members := make([]string, len(m.claims))
 		for i, c := range m.claims {

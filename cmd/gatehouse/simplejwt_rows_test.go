@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -94,7 +96,10 @@ var rows = []row{
 	// What newer versions of SimpleJWT and PyJWT answer (17).
 	{
 		name: "the text of a bad token", cites: "the text of a bad token",
-		want: func(_ profile, x inquiry, _ request, s seen) seen {
+		want: func(p profile, x inquiry, _ request, s seen) seen {
+			if p.legacy() {
+				return s
+			}
 			text := textInvalid
 			if x.expired {
 				text = textExpired
@@ -105,9 +110,9 @@ var rows = []row{
 	},
 	{
 		name: "user_id is text", cites: "`user_id` in new tokens",
-		want: func(_ profile, x inquiry, r request, s seen) seen {
-			if pathOf(r) == "/api/token/" || x.own {
-				s.body = numericUser.ReplaceAllString(s.body, `"user_id":"$1"`)
+		want: func(p profile, x inquiry, r request, s seen) seen {
+			if !p.legacy() && (pathOf(r) == "/api/token/" || pathOf(r) == "/api/token/sliding/" || x.own) {
+				s.body = numericUser.ReplaceAllString(s.body, `"$1":"$2"`)
 			}
 			return s
 		},
@@ -117,6 +122,15 @@ var rows = []row{
 		want: func(_ profile, _ inquiry, r request, s seen) seen {
 			if pathOf(r) == "/api/token/refresh/" && s.status == http.StatusOK {
 				s.body = copiedMoment.ReplaceAllString(s.body, "${1}now+0s,")
+			}
+			return s
+		},
+	},
+	{
+		name: "the digest of the password", cites: "`CHECK_REVOKE_TOKEN`",
+		want: func(p profile, x inquiry, r request, s seen) seen {
+			if p.revokes() && (pathOf(r) == "/api/token/" || x.own) {
+				s.body = ownUser.ReplaceAllString(s.body, `$0,"hash_password":a digest`)
 			}
 			return s
 		},
@@ -169,10 +183,13 @@ var rows = []row{
 			return s
 		},
 	},
+	{name: "sliding off", cites: "where the views are mounted", named: true, want: func(profile, inquiry, request, seen) seen {
+		return seen{http.StatusNotFound, "Content-Type: application/json\n", `{"detail":"Not found."}`}
+	}},
 	{
 		name: "accept on a route", cites: "`Accept` on a route that is forwarded", named: true,
-		want: func(_ profile, _ inquiry, _ request, _ seen) seen {
-			return seen{http.StatusUnauthorized, jsonRefusal, `{"detail":"Authentication credentials were not provided."}`}
+		want: func(p profile, _ inquiry, r request, _ seen) seen {
+			return p.refused(r, `{"detail":"Authentication credentials were not provided."}`)
 		},
 	},
 	{name: "two headers", cites: "two headers with a token", named: true, want: wholly(http.StatusBadRequest, malformed)},
@@ -182,13 +199,51 @@ var rows = []row{
 	},
 	{
 		name: "ended sessions", cites: "a new password, or a user who was disabled", named: true,
-		want: func(_ profile, _ inquiry, r request, _ seen) seen { return refusedToken(r, "Token is blacklisted") },
+		want: func(p profile, _ inquiry, r request, _ seen) seen { return refusedToken(p, r, "Token is blacklisted") },
+	},
+	{
+		name: "new password", cites: "a new password, or a user who was disabled", named: true,
+		want: func(p profile, _ inquiry, r request, _ seen) seen {
+			switch {
+			case !p.revokes():
+				return refusedToken(p, r, "Token is blacklisted")
+			case isEndpoint(r):
+				return p.refused(r, `{"detail":"The user's password has been changed."}`)
+			}
+			return p.refused(r, `{"detail":"The user's password has been changed.","code":"password_changed"}`)
+		},
 	},
 	{name: "charset of a form", cites: "`charset` of utf-7", named: true, want: wholly(http.StatusUnauthorized, `{"detail":"No active account found with the given credentials"}`)},
 	{name: "malformed multipart", cites: "multipart with bare line feeds", named: true, want: wholly(http.StatusBadRequest, `{"username":["This field is required."],"password":["This field is required."]}`)},
 	{
 		name: "multipart in capitals", cites: "`multipart/form-data` in capitals", named: true,
 		want: func(p profile, _ inquiry, _ request, _ seen) seen { return loggedIn(p, "9") },
+	},
+
+	// Behind all that says who the user is.
+	{
+		name: "a token of before the password", cites: "`CHECK_REVOKE_TOKEN`",
+		want: func(p profile, x inquiry, r request, s seen) seen {
+			if !p.revokes() || x.own || x.ours || s.status != http.StatusOK && s.status != http.StatusForbidden || !isOutdated(r) {
+				return s
+			}
+			switch {
+			case !isEndpoint(r):
+				return p.refused(r, `{"detail":"The user's password has been changed.","code":"password_changed"}`)
+			case pathOf(r) == "/api/token/refresh/":
+				return p.refused(r, `{"detail":"The user's password has been changed."}`)
+			}
+			return s
+		},
+	},
+	{
+		name: "blacklisted with the password", cites: "`CHECK_REVOKE_TOKEN`", named: true,
+		want: func(p profile, _ inquiry, r request, s seen) seen {
+			if p.revokes() && s.status == http.StatusOK {
+				return refusedToken(p, r, "Token is blacklisted")
+			}
+			return s
+		},
 	},
 }
 
@@ -199,14 +254,13 @@ const (
 )
 
 var (
-	numericUser  = regexp.MustCompile(`"user_id":(\d+)`)
-	copiedMoment = regexp.MustCompile(`("access":signed token [^ ]* {"token_type":"access","exp":[^,]*,"iat":)[^,]*,`)
+	numericUser  = regexp.MustCompile(`"(user_id|uid)":(\d+)`)
+	ownUser      = regexp.MustCompile(`"user_id":"\d+"`)
+	bareToken    = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
+	copiedMoment = regexp.MustCompile(`("access":signed token [^ ]* {"[a-z_]*":"access","exp":[^,]*,"iat":)[^,]*,`)
 )
 
-const (
-	jsonRefusal = "Content-Type: application/json\nWww-Authenticate: Bearer realm=\"api\"\n"
-	methods     = "Allow: POST, OPTIONS\n"
-)
+const methods = "Allow: POST, OPTIONS\n"
 
 func pathOf(r request) string {
 	path, _, _ := strings.Cut(r.target, "?")
@@ -215,17 +269,35 @@ func pathOf(r request) string {
 
 func isEndpoint(r request) bool { return strings.HasPrefix(r.target, "/api/token") }
 
-// refusedToken is the 401 of an endpoint or of a view.
-func refusedToken(r request, text string) seen {
+// legacy tells whether gatehouse is told to answer as older versions do.
+func (p profile) legacy() bool { return strings.Contains(p.tokens, "legacy") }
+
+// refused is a 401 of an endpoint or of a view.
+func (p profile) refused(r request, body string) seen {
+	s := seen{http.StatusUnauthorized, "Content-Type: application/json\nWww-Authenticate: " + p.names()["Bearer"] + " realm=\"api\"\n", body}
 	if isEndpoint(r) {
-		return seen{http.StatusUnauthorized, jsonRefusal + methods, `{"detail":"` + text + `","code":"token_not_valid"}`}
+		s.header += methods
 	}
-	return seen{http.StatusUnauthorized, jsonRefusal, `{"detail":"Given token not valid for any token type","code":"token_not_valid",` +
-		`"messages":[{"token_class":"AccessToken","token_type":"access","message":"` + text + `"}]}`}
+	return s
+}
+
+// refusedToken is the 401 of an endpoint or of a view.
+func refusedToken(p profile, r request, text string) seen {
+	if p.legacy() && (text == textInvalid || text == textExpired) {
+		text = "Token is invalid or expired"
+	}
+	if isEndpoint(r) {
+		return p.refused(r, `{"detail":"`+text+`","code":"token_not_valid"}`)
+	}
+	messages := `{"token_class":"AccessToken","token_type":"access","message":"` + text + `"}`
+	if p.name == "sliding" {
+		messages += `,{"token_class":"SlidingToken","token_type":"sliding","message":"` + text + `"}`
+	}
+	return p.refused(r, `{"detail":"Given token not valid for any token type","code":"token_not_valid","messages":[`+messages+`]}`)
 }
 
 func refusedAs(text string) func(profile, inquiry, request, seen) seen {
-	return func(_ profile, _ inquiry, r request, _ seen) seen { return refusedToken(r, text) }
+	return func(p profile, _ inquiry, r request, _ seen) seen { return refusedToken(p, r, text) }
 }
 
 func whereItCrashes(want func(profile, inquiry, request, seen) seen) func(profile, inquiry, request, seen) seen {
@@ -241,15 +313,47 @@ func whereItCrashes(want func(profile, inquiry, request, seen) seen) func(profil
 // gatehouse's own to say.
 const malformed = `{"detail":"Malformed request: …`
 
+// revokes tells whether tokens die with the password.
+func (p profile) revokes() bool { return strings.Contains(p.settings, "CHECK_REVOKE_TOKEN") }
+
+// isOutdated tells whether the token in a request is one of a user, and not of the
+// password that the user has.
+func isOutdated(r request) bool {
+	token := bareToken.FindString(r.text())
+	if token == "" {
+		return false
+	}
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	var claims map[string]any
+	if err != nil || json.Unmarshal(text, &claims) != nil {
+		return false
+	}
+	switch id := claims["user_id"].(type) {
+	case nil:
+		return false
+	case string:
+		return id != "" && (id != idle || claims["hash_password"] != idleDigest)
+	case float64:
+		return id != 0
+	case bool:
+		return id
+	case []any:
+		return len(id) > 0
+	case map[string]any:
+		return len(id) > 0
+	}
+	return true
+}
+
 // brokenHTTP is what the HTTP server of Go says of a request that is none.
 var brokenHTTP = seen{http.StatusBadRequest, "Content-Type: text/plain; charset=utf-8\n", "400 Bad Request"}
 
 // wholly is an answer of an endpoint, whatever the original says.
 func wholly(status int, body string) func(profile, inquiry, request, seen) seen {
-	return func(_ profile, _ inquiry, r request, _ seen) seen {
+	return func(p profile, _ inquiry, r request, _ seen) seen {
 		s := seen{status, "Content-Type: application/json\n", body}
 		if status == http.StatusUnauthorized {
-			s.header = jsonRefusal
+			return p.refused(r, body)
 		}
 		if isEndpoint(r) {
 			s.header += methods
@@ -259,25 +363,30 @@ func wholly(status int, body string) func(profile, inquiry, request, seen) seen 
 }
 
 // noID is said where the blacklist is asked for an id that is not there.
-func noID(_ profile, x inquiry, r request, _ seen) seen {
+func noID(p profile, x inquiry, r request, _ seen) seen {
 	if strings.Contains(x.name, "-exp") || strings.Contains(x.name, "{}") {
-		return refusedToken(r, "Token has no 'exp' claim")
+		return refusedToken(p, r, "Token has no 'exp' claim")
 	}
-	return refusedToken(r, "Token has no id")
+	return refusedToken(p, r, "Token has no id")
 }
 
 // loggedIn is the pair for a user.
 func loggedIn(p profile, id string) seen {
+	names := p.names()
+	if !p.legacy() {
+		id = `"` + id + `"`
+	}
 	token := func(kind, lifetime string) string {
-		return fmt.Sprintf(`signed token {"alg":"HS256","typ":"JWT"} {"token_type":"%s","exp":now+%s,"iat":now+0s,"jti":a UUID,"user_id":"%s"%s}`, kind, lifetime, id, p.last)
+		return fmt.Sprintf(`signed token {"alg":"HS256","typ":"JWT"} {"%s":"%s","exp":now+%s,"iat":now+0s,"%s":a UUID,"%s":%s%s}`,
+			names["token_type"], kind, lifetime, names["jti"], names["user_id"], id, p.last)
 	}
 	access, refresh := p.lifetimes()[0], p.lifetimes()[1]
 	return seen{http.StatusOK, "Content-Type: application/json\n" + methods, fmt.Sprintf(`{"refresh":%s,"access":%s}`, token("refresh", refresh.String()), token("access", access.String()))}
 }
 
-func noAccountForToken(_ profile, _ inquiry, r request, s seen) seen {
-	if pathOf(r) == "/api/token/refresh/" && s.status == http.StatusOK {
-		return seen{http.StatusUnauthorized, jsonRefusal + methods, `{"detail":"No active account found for the given token."}`}
+func noAccountForToken(p profile, _ inquiry, r request, s seen) seen {
+	if strings.HasSuffix(pathOf(r), "/refresh/") && s.status == http.StatusOK {
+		return p.refused(r, `{"detail":"No active account found for the given token."}`)
 	}
 	return s
 }
@@ -285,7 +394,7 @@ func noAccountForToken(_ profile, _ inquiry, r request, s seen) seen {
 // unknownUser is the answer to an id that nobody can have.
 func unknownUser(p profile, x inquiry, r request, s seen) seen {
 	if !isEndpoint(r) && s.status != http.StatusUnauthorized {
-		return seen{http.StatusUnauthorized, jsonRefusal, `{"detail":"User not found","code":"user_not_found"}`}
+		return p.refused(r, `{"detail":"User not found","code":"user_not_found"}`)
 	}
 	return noAccountForToken(p, x, r, s)
 }

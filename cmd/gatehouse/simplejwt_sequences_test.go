@@ -60,7 +60,7 @@ func (c *comparison) sequences(t *testing.T) {
 				if !ok {
 					t.Fatalf("%s: %q", x.name, part)
 				}
-				x.rows = append(x.rows, name)
+				x.rows = append(slices.Clone(x.rows), name)
 			}
 			s.play(t, x, parts[0])
 		}
@@ -105,6 +105,7 @@ func (s *sequence) play(t *testing.T, x inquiry, line string) {
 		return
 	}
 	requests := s.requests(t, x, words)
+	x.ours = words[1] == "gatehouse"
 	x.own = !slices.Contains([]string{"django", "gatehouse", "seeded"}, words[1])
 	var answers [2]response
 	for tries := 0; ; tries++ {
@@ -172,7 +173,7 @@ func (s *sequence) requests(t *testing.T, x inquiry, words []string) (both [2]re
 		if token == "" {
 			t.Fatalf("%s: there is no token %s.%s", x.name, name, which)
 		}
-		both[i] = show(at[0], at[1], at[2], token)
+		both[i] = show(at[0], at[1], at[2], token, s.profile.names())
 	}
 	return both
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -82,7 +83,7 @@ func (o *originals) startOriginal(t *testing.T, settings string) string {
 	copyFile(t, o.database, database)
 	address := freeAddress(t)
 	cmd := exec.Command(o.python, o.gunicorn, "--bind", address, "--worker-class", "gthread", "--workers", "2", "--threads", "4",
-		"--keep-alive", "30", "--log-level", "critical", "original:application")
+		"--preload", "--keep-alive", "30", "--log-level", "critical", "original:application")
 	cmd.Env = o.environ(database, settings)
 	startProgram(t, cmd, address)
 	return address
@@ -100,14 +101,19 @@ routes:
   - { path: /open/*, to: app, auth: optional }
   - { path: /sales/*, to: app, auth: { groups: [sales] } }
   - { path: /behind/*, to: django }
-tokens:
-  keys: [{ kid: main, alg: HS256, secret_file: secret }]
 %s`
 
 // startCompared runs the built program with the same users; django is the address of
 // the site, which stands behind /behind/ too.
-func (o *originals) startCompared(t *testing.T, django, tokens string) *site {
+func (o *originals) startCompared(t *testing.T, django string, p profile) *site {
 	t.Helper()
+	code, sections, fault := call(t, cmp.Or(p.settings, "{}"), "import", "django", "--settings", "-")
+	if code != 0 {
+		t.Fatal(fault)
+	}
+	if p.tokens != "" {
+		sections = strings.Replace(sections, "tokens:\n", "tokens:\n  "+p.tokens+"\n", 1)
+	}
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		id := in.Header.Get("X-User-Id")
 		if id == "" {
@@ -120,8 +126,8 @@ func (o *originals) startCompared(t *testing.T, django, tokens string) *site {
 	dir := t.TempDir()
 	s := &site{address: freeAddress(t), binary: mustBuild(t), config: filepath.Join(dir, "gatehouse.yaml")}
 	copyFile(t, o.store, filepath.Join(dir, "gatehouse.db"))
-	writeFile(t, filepath.Join(dir, "secret"), originalKey)
-	writeFile(t, s.config, fmt.Sprintf(comparedConfig, s.address, backend.Listener.Addr(), django, tokens))
+	writeFile(t, filepath.Join(dir, "django.key"), originalKey)
+	writeFile(t, s.config, fmt.Sprintf(comparedConfig, s.address, backend.Listener.Addr(), django, sections))
 	cmd := exec.Command(s.binary, "serve", "--config", s.config)
 	cmd.Dir = dir
 	s.out = startProgram(t, cmd, s.address)
