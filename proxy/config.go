@@ -76,6 +76,9 @@ type Server struct {
 	// clients come lets them choose the address under which they are logged and throttled.
 	TrustedProxies []string `mapstructure:"trusted_proxies"`
 
+	// AuthCheck answers other proxies that ask whether a request may pass.
+	AuthCheck AuthCheck `mapstructure:"auth_check"`
+
 	// MaxHeaderBytes bounds the request line and the headers together; default
 	// 32KiB. A larger request is answered 431.
 	MaxHeaderBytes Bytes `mapstructure:"max_header_bytes"`
@@ -140,6 +143,7 @@ func DefaultConfig() Config {
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadBodyTimeout:   60 * time.Second,
 		WriteTimeout:      60 * time.Second,
+		AuthCheck:         AuthCheck{Path: "/auth/check"},
 		IdleTimeout:       120 * time.Second,
 		Drain:             Drain{Timeout: 25 * time.Second},
 	}}

@@ -11,6 +11,7 @@
 //	client.go     who the client is, through the proxies that are trusted
 //	local.go      the endpoints that gatehouse answers itself
 //	override.go   the method that a backend may take instead of the one that was sent
+//	forwardauth.go  the same decision for another proxy that asks
 //	limit.go      how often one client may ask (package rate)
 //	crossorigin.go  preflights, and what scripts of other origins may read (package cors)
 //	authorize.go  the route's policy, on the owner of the credential

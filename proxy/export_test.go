@@ -27,3 +27,11 @@ func (g *Gateway) Refusal(in *http.Request) *Refusal {
 
 // Decide is what is decided about a request.
 func (g *Gateway) Decide(in *http.Request) (Decision, *Refusal) { return g.decide(in) }
+
+// Original is what another proxy asks about; ok is false where it does not ask.
+func (g *Gateway) Original(in *http.Request) (original *http.Request, ok bool) {
+	if !g.checker.asked(in) {
+		return nil, false
+	}
+	return g.checker.original(in), true
+}

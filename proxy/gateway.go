@@ -23,6 +23,7 @@ import (
 // what it knows of the streams that are open, and safe for concurrent use; a changed configuration makes a new one.
 type Gateway struct {
 	trusted      trusted
+	checker      *checker // nil: no other proxy may ask
 	local        locals
 	cors         map[string]*cors.Set // by name in lower case
 	table        *route.Table
@@ -85,6 +86,11 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 
 	faults := cfg.Server.faults()
 	var more []error
+	g.checker, more = newChecker(cfg.Server.AuthCheck)
+	faults = append(faults, more...)
+	if g.checker != nil {
+		g.local.reserve(g.checker.path)
+	}
 	g.trusted, more = newTrusted(cfg.Server.TrustedProxies)
 	faults = append(faults, more...)
 
@@ -140,6 +146,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 // What becomes of a request that is not refused; else it is the reason of the refusal.
 const (
 	outcomePassed   = "passed"   // on to an upstream, and its answer back
+	outcomeChecked  = "checked"  // another proxy may let it pass
 	outcomeAnswered = "answered" // by an endpoint of gatehouse; the status says how
 	outcomeAborted  = "aborted"  // the answer broke off, or the client left
 )
@@ -148,8 +155,17 @@ const (
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	began := g.now()
 	out := newRecorder(w, in, g.patience)
-	d, refusal := g.decide(in)
-	out.security, out.secure = g.security[d.Match.Route], d.Client.TLS
+	var d Decision
+	var refusal *Refusal
+	question := in // of another proxy, about the request that in then is
+	if g.checker.asked(in) {
+		in, d, refusal = g.check(in)
+	} else {
+		d, refusal = g.decide(in)
+	}
+	if !d.Check {
+		out.security, out.secure = g.security[d.Match.Route], d.Client.TLS
+	}
 	g.measured.begin()
 
 	outcome := outcomeAborted // stays when forward panics
@@ -163,6 +179,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 
 	switch {
+	case d.Check:
+		leaveBody(w, question)
+		g.answerCheck(out, question, in, &d, refusal)
 	case refusal != nil:
 		leaveBody(w, in)
 		g.answer(out, in, &d, refusal)
@@ -177,6 +196,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	outcome = outcomePassed
 	if d.local != nil {
 		outcome = outcomeAnswered
+	}
+	if d.Check {
+		outcome = outcomeChecked
 	}
 	if refusal != nil {
 		outcome = refusal.Reason

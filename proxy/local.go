@@ -34,6 +34,9 @@ func newLocals(endpoints []tokens.Endpoint) locals {
 	return l
 }
 
+// reserve keeps a path, and all below it, from routes.
+func (l *locals) reserve(path string) { l.bases = append(l.bases, path) }
+
 // options tells the route table what it must not be asked to hold. The one top that
 // has endpoints below it is the base path; a path alone, such as the JWKS's, is
 // reserved by itself.

@@ -253,6 +253,8 @@ func (s *site) do(t *testing.T, method, path, body string, header http.Header) *
 	if in.Header == nil {
 		in.Header = http.Header{}
 	}
+	in.Host = in.Header.Get("Host") // "": that of the address
+	in.Header.Del("Host")
 	transport := &http.Transport{DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	answer, err := client.Do(in)
