@@ -100,6 +100,24 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 			"it is no HTTP server", func(t *testing.T) string { return answering(t, "SSH-2.0-OpenSSH\r\n\r\n") },
 			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
 		},
+		{
+			"it names two lengths", func(t *testing.T) string {
+				return answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc")
+			},
+			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
+		},
+		{
+			"it names a length that is none", func(t *testing.T) string { return answering(t, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n") },
+			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
+		},
+		{
+			"it sends a line that is no header", func(t *testing.T) string { return answering(t, "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n") },
+			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
+		},
+		{
+			"it sends a status that is none", func(t *testing.T) string { return answering(t, "HTTP/1.1 abc OK\r\n\r\n") },
+			502, "Upstream app sent an answer that is not valid HTTP.", "upstream_malformed",
+		},
 		{"its headers never end", func(t *testing.T) string {
 			return answering(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n\r\n")
 		}, 502, "Upstream app sent an answer with too large headers.", "upstream_head_too_large"},

@@ -21,6 +21,8 @@ func FuzzAnonymous(f *testing.F) {
 		f.Add("GET", target, "app.example.com", "X_User_Id", "1")
 	}
 	f.Add("get", "/read/x", "a:80", "X.Forwarded-For", "6.6.6.6")
+	f.Add("GET", "/public/admin", "a", "SCRIPT_NAME", "/public")
+	f.Add("POST", "/read/x", "a", "X-HTTP-Method-Override", "DELETE")
 	f.Add("GET", "/optional/", "[::1]:80", "Connection", "x-forwarded-for, x-request-id")
 	f.Add("POST", "/public/", "a.", "Authorization", "Basic x")
 	f.Add("GET", "/public/", "a", "Upgrade", "h2c")
@@ -64,7 +66,7 @@ func FuzzAnonymous(f *testing.F) {
 				header == "X-Request-Id" && len(values) == 1 && len(values[0]) == 32:
 			case strings.HasPrefix(folded, "x_forwarded"), slices.Contains([]string{"x_user_id", "x_user_name", "x_user_email", "x_user_groups"}, folded),
 				strings.HasPrefix(folded, "x_original_"),
-				strings.HasPrefix(folded, "x_rewrite_"), folded == "x_real_ip", folded == "forwarded", folded == "x_request_id", folded == "authorization":
+				strings.HasPrefix(folded, "x_rewrite_"), folded == "x_real_ip", folded == "forwarded", folded == "script_name", folded == "path_info", folded == "x_request_id", folded == "authorization":
 				t.Errorf("%q is forwarded with %s: %q", raw, header, values)
 			}
 		}

@@ -100,7 +100,11 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 		}
 	})
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		network := "tcp"
+		if strings.HasPrefix(address, "/") {
+			network = "unix"
+		}
+		conn, err := net.DialTimeout(network, address, time.Second)
 		if err == nil {
 			_ = conn.Close()
 			return out
