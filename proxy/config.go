@@ -31,7 +31,8 @@ type Config struct {
 	Routes []route.Config `mapstructure:"routes"`
 }
 
-// Server is the `server` section. Changing it needs a restart.
+// Server is the `server` section. Changing it needs a restart, but for trusted_proxies,
+// max_uri, max_body, read_body_timeout, write_timeout, security_headers and drain.
 type Server struct {
 	// Listen is where clients connect to, one address or several: host:port;
 	// unix:///run/gatehouse.sock, a socket file; or systemd:NAME, the socket that

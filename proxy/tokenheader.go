@@ -43,10 +43,7 @@ func (t tokenHeader) withhold(header http.Header, handOn bool) {
 		return
 	}
 	for name := range header {
-		if handOn && name == t.name {
-			continue
-		}
-		if len(name) == len(t.folded) && identity.Fold(name) == t.folded {
+		if len(name) == len(t.folded) && identity.Fold(name) == t.folded && !(handOn && name == t.name) {
 			delete(header, name)
 		}
 	}

@@ -72,8 +72,7 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 		return textInvalid
 	}
 	// Older versions wrote the number of a user there.
-	number := v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")
-	if !number && !isText(claims, "sub") {
+	if !isText(claims, "sub") && !(v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")) {
 		return textInvalid
 	}
 	if !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {

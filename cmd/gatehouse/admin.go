@@ -18,6 +18,8 @@ type admin struct {
 	listener net.Listener
 	stopping atomic.Bool
 	ping     func(context.Context) error // asks the store
+
+	complaint func() *string // why what is written is not in effect; nil: nobody looks
 }
 
 // pingTime is how long the store may take to show that it is there.
@@ -62,7 +64,12 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 		report(w, http.StatusServiceUnavailable, "not ready", reasons)
 		return
 	}
-	report(w, http.StatusOK, "ready", nil)
+	// It goes on with what it had, so this is no reason to send requests elsewhere. What
+	// is wrong with the configuration is for its author, in the log.
+	if a.complaint != nil && a.complaint() != nil {
+		reasons = append(reasons, "the changed configuration cannot be used; the one before it is in effect")
+	}
+	report(w, http.StatusOK, "ready", reasons)
 }
 
 func report(w http.ResponseWriter, status int, word string, reasons []string) {

@@ -3,6 +3,8 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
@@ -18,6 +20,11 @@ type generation struct {
 	gateway   *proxy.Gateway
 	endpoints []tokens.Endpoint
 	issuer    *tokens.Issuer // nil: no key signs
+
+	inFlight atomic.Int64
+	retired  atomic.Bool // another has taken its place
+	closing  sync.Once
+	closed   atomic.Bool
 }
 
 // parts are what outlives a generation.
@@ -42,6 +49,9 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g.gateway, err = proxy.New(loaded.Config, outside)
 	loaded.Blame("", err)
 	if err := loaded.Err(); err != nil {
+		if g.gateway != nil {
+			g.gateway.Close()
+		}
 		return nil, err
 	}
 	return g, nil
@@ -69,4 +79,9 @@ func (g *generation) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 }
 
 // close ends what no request is using any more.
-func (g *generation) close() { g.gateway.Close() }
+func (g *generation) close() {
+	g.closing.Do(func() {
+		g.closed.Store(true)
+		g.gateway.Close()
+	})
+}

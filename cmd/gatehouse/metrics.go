@@ -34,8 +34,38 @@ func newMetrics(s *server, hasher *password.Hasher) *metrics {
 		}, func() float64 { return 1 }),
 		hasher,
 		current{s},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gatehouse_config_last_reload_successful", Help: "Whether what is written in the configuration is in effect: 1, or 0 since it changed and cannot be used.",
+		}, func() float64 {
+			if s.reloader != nil && s.reloader.complaint.Load() != nil {
+				return 0
+			}
+			return 1
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gatehouse_config_last_reload_success_timestamp_seconds", Help: "When the configuration that is in effect was taken over.",
+		}, func() float64 {
+			if s.reloader == nil {
+				return 0
+			}
+			return float64(s.reloader.succeeded.Load())
+		}),
+		reloads(s, 0, "failure"), reloads(s, 1, "success"),
 	)
 	return m
+}
+
+// reloads counts the attempts to take over a changed configuration that ended like this.
+func reloads(s *server, of int, outcome string) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gatehouse_config_reloads_total", Help: "Attempts to take over a changed configuration, by how they ended.",
+		ConstLabels: prometheus.Labels{"outcome": outcome},
+	}, func() float64 {
+		if s.reloader == nil {
+			return 0
+		}
+		return float64(s.reloader.reloads[of].Load())
+	})
 }
 
 // handler answers a scrape.

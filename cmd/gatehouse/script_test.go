@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"backend": scriptBackend, "certificate": scriptCertificate, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
-			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "member": scriptMember,
+			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "hangup": scriptHangup, "member": scriptMember,
 		},
 	})
 }
@@ -216,6 +216,13 @@ func scriptAnswered(ts *testscript.TestScript, neg bool, args []string) {
 	if came == neg {
 		ts.Fatalf("got %d, %q, %v", answer.status, answer.text, answer.err)
 	}
+}
+
+// hangup sends SIGHUP to the last program started in the background.
+func scriptHangup(ts *testscript.TestScript, _ bool, _ []string) {
+	running := ts.BackgroundCmds()
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGHUP))
+	time.Sleep(500 * time.Millisecond) // until it has looked
 }
 
 // terminate sends SIGTERM to the last program started in the background.

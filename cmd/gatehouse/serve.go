@@ -19,6 +19,10 @@ func (p *program) serveCommand() *cobra.Command {
 accepting, finishes what is in flight (server.drain) and closes the store; a
 second signal stops it at once.
 
+A configuration that changes, or a file that it names, is taken over within
+seconds, or at once with SIGHUP: new requests go by the new one, those that run end
+by the old one. One that cannot be used is told in the log, and changes nothing.
+
 Any scalar of the configuration can be set in the environment instead:
 server.listen is GATEHOUSE_SERVER_LISTEN.`,
 		Args: noArguments,
@@ -45,10 +49,13 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if _, err := memlimit.Set(); err != nil {
 		logger.Debug("no memory limit of a container", slog.Any("error", err))
 	}
+	// From here on SIGHUP ends nothing.
+	reloader := newReloader(loaded, func() (*config.Loaded, error) { return p.load(flags) })
 	s, err := launch(ctx, loaded, logger)
 	if err != nil {
 		return err
 	}
+	s.follow(reloader)
 	p.warn(loaded)
 	s.announce(loaded)
 	return s.serve(ctx)

@@ -27,11 +27,14 @@ type server struct {
 	edge   *edge.Edge
 	admin  *admin // nil: nobody may ask
 	store  *users.Store
-	drain  proxy.Drain
+	drain  atomic.Pointer[proxy.Drain]
 	logger *slog.Logger
 	metric *metrics
 
-	current  atomic.Pointer[generation]
+	current     atomic.Pointer[generation]
+	generations generations // current, and those before it that have requests
+	reloader    *reloader   // nil: what was loaded stays
+
 	inFlight atomic.Int64
 	cut      context.CancelFunc // ends the requests that still run
 }
@@ -47,7 +50,8 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &server{drain: loaded.Server.Drain, logger: logger}
+	s := &server{logger: logger}
+	s.drain.Store(&loaded.Server.Drain)
 	s.metric = newMetrics(s, hasher)
 	if opensStore(loaded) {
 		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
@@ -76,6 +80,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}
+	s.generations.add(first)
 	s.current.Store(first)
 
 	// Requests outlive the signal to stop, which ends ctx.
@@ -99,7 +104,21 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
-	s.current.Load().ServeHTTP(w, in)
+	g := s.current.Load()
+	for g.begin(); g != s.current.Load(); g.begin() { // another took its place meanwhile, and it may be closed
+		g.end()
+		g = s.current.Load()
+	}
+	defer g.end()
+	g.ServeHTTP(w, in)
+}
+
+// follow lets s take over what changes in its configuration while it serves.
+func (s *server) follow(r *reloader) {
+	s.reloader, r.server = r, s
+	if s.admin != nil {
+		s.admin.complaint = r.complaint.Load
+	}
 }
 
 // serve answers until ctx ends, then stops in order: go on for drain.delay, accept
@@ -110,6 +129,12 @@ func (s *server) serve(ctx context.Context) error {
 	if s.admin != nil {
 		go s.admin.serve(s.logger)
 	}
+	if s.reloader != nil {
+		watching, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { s.reloader.watch(watching); close(ended) }()
+		defer func() { stop(); <-ended }()
+	}
 	select {
 	case err := <-broken:
 		return errors.Join(err, s.stop(0))
@@ -118,10 +143,11 @@ func (s *server) serve(ctx context.Context) error {
 	if s.admin != nil {
 		s.admin.stopping.Store(true)
 	}
+	drain := s.drain.Load()
 	s.logger.Info("stopping", slog.Int64("in_flight", s.inFlight.Load()),
-		slog.Duration("delay", s.drain.Delay), slog.Duration("timeout", s.drain.Timeout))
-	time.Sleep(s.drain.Delay)
-	err := s.stop(s.drain.Timeout)
+		slog.Duration("delay", drain.Delay), slog.Duration("timeout", drain.Timeout))
+	time.Sleep(drain.Delay)
+	err := s.stop(drain.Timeout)
 	s.logger.Info("stopped")
 	return err
 }
@@ -139,7 +165,7 @@ func (s *server) stop(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	late := s.http.Shutdown(ctx) != nil
-	unfinished := s.inFlight.Load() - int64(s.current.Load().gateway.EndStreams())
+	unfinished := s.inFlight.Load() - int64(s.generations.endStreams())
 	var err error
 	if late {
 		s.await(endEvents, unfinished)
@@ -152,7 +178,7 @@ func (s *server) stop(timeout time.Duration) error {
 	s.await(endSockets, 0)
 	s.cut()
 	s.await(2*time.Second, 0) // what was just cut off needs a moment to notice
-	s.current.Load().close()
+	s.generations.close()
 	return errors.Join(err, s.release())
 }
 

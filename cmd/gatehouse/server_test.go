@@ -119,7 +119,7 @@ func TestEventsDoNotFailTheExit(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}))
-	s.drain.Timeout = 500 * time.Millisecond
+	s.drain.Load().Timeout = 500 * time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- s.serve(ctx) }()
@@ -129,7 +129,7 @@ func TestEventsDoNotFailTheExit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if took, err := ending(t, stop, served); err != nil || took < s.drain.Timeout || took > 5*time.Second {
+	if took, err := ending(t, stop, served); err != nil || took < s.drain.Load().Timeout || took > 5*time.Second {
 		t.Errorf("serve ended with %v after %v", err, took)
 	}
 	if body, err := io.ReadAll(answer.Body); err != nil || !strings.HasSuffix(string(body), "data: tick\n\n") {

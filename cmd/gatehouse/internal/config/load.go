@@ -41,8 +41,8 @@ type Loaded struct {
 	File
 	// Path is the file as it was named.
 	Path string
-	// Read lists every file that was read: the configuration itself and what
-	// foo_file keys name.
+	// Read lists every file that the configuration is made of: itself and what foo_file
+	// keys name, also one that is not there.
 	Read []string
 	// Warnings are worth a look and stop nothing.
 	Warnings Faults

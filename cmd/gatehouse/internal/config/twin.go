@@ -62,6 +62,9 @@ func (l *Loaded) readTwin(value, file reflect.Value, key string) {
 	if named == 1 && !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(l.Path), name)
 	}
+	if !slices.Contains(l.Read, name) {
+		l.Read = append(l.Read, name)
+	}
 	text, problem := readSecret(file.String(), name)
 	if problem != "" {
 		fault := l.at(key+"_file", problem)
@@ -70,9 +73,6 @@ func (l *Loaded) readTwin(value, file reflect.Value, key string) {
 		return
 	}
 	value.SetString(text)
-	if !slices.Contains(l.Read, name) {
-		l.Read = append(l.Read, name)
-	}
 }
 
 // layerOf tells who says a key: 0 nobody, 1 the file, 2 the environment or a flag.
