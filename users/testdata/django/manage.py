@@ -31,7 +31,12 @@ settings.configure(
         "django.contrib.auth.hashers.BCryptPasswordHasher",
         "django.contrib.auth.hashers.MD5PasswordHasher",
     ]
-    + (["django.contrib.auth.hashers.ScryptPasswordHasher"] if django.VERSION >= (4, 0) else []),
+    + (["django.contrib.auth.hashers.ScryptPasswordHasher"] if django.VERSION >= (4, 0) else [])
+    + [
+        "django.contrib.auth.hashers." + name
+        for name in ["SHA1PasswordHasher", "UnsaltedMD5PasswordHasher", "UnsaltedSHA1PasswordHasher"]
+        if django.VERSION < (5, 1)
+    ],
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"]
     + (["members"] if custom else ["rest_framework_simplejwt.token_blacklist"]),
     MIGRATION_MODULES={"members": None},
@@ -57,6 +62,7 @@ def fill():
             "PBKDF2PasswordHasher": "pbkdf2_sha256", "PBKDF2SHA1PasswordHasher": "pbkdf2_sha1",
             "Argon2PasswordHasher": "argon2", "BCryptSHA256PasswordHasher": "bcrypt_sha256",
             "BCryptPasswordHasher": "bcrypt", "MD5PasswordHasher": "md5", "ScryptPasswordHasher": "scrypt",
+            "SHA1PasswordHasher": "sha1", "UnsaltedMD5PasswordHasher": "unsalted_md5", "UnsaltedSHA1PasswordHasher": "unsalted_sha1",
         }[hasher]
         user = User.objects.create(
             id=10 + i, username=algorithm, password=make_password("pässwörd of " + algorithm, hasher=algorithm),
