@@ -24,7 +24,7 @@ func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, 
 	if len(present) > 0 {
 		return nil
 	}
-	user, err := store.CreateUser(ctx, users.NewUser{Username: first.User, Password: first.Password, Staff: true, Superuser: true})
+	user, err := store.CreateUser(ctx, users.NewUser{Username: first.User, Email: first.Email(), Password: first.Password, Staff: true, Superuser: true})
 	if errors.Is(err, users.ErrExists) {
 		return nil // another process was quicker
 	}

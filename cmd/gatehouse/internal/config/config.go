@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"gatehouse/proxy"
 	"gatehouse/tokens"
 	"gatehouse/users"
@@ -29,7 +31,8 @@ type File struct {
 // Bootstrap is the `bootstrap` section: the first user, made when the gateway starts
 // on a store without any. Where a user exists, it does nothing.
 type Bootstrap struct {
-	// User is the name to log in with. Empty, the default: nobody is made.
+	// User is the name to log in with, and if it is an e-mail address, that of the user
+	// as well. Empty, the default: nobody is made.
 	User string `mapstructure:"user"`
 
 	// Password is the password; `gatehouse user passwd` changes it.
@@ -37,6 +40,14 @@ type Bootstrap struct {
 
 	// PasswordFile names a file that holds the password instead; the loader reads it.
 	PasswordFile string `mapstructure:"password_file"`
+}
+
+// Email is the address of the first user, or "".
+func (b Bootstrap) Email() string {
+	if strings.Contains(b.User, "@") {
+		return b.User
+	}
+	return ""
 }
 
 // Login is the `login` section.

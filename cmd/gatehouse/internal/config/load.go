@@ -137,6 +137,8 @@ func (l *Loaded) checkBootstrap(only []string) {
 		l.faults = append(l.faults, l.at("bootstrap.user", "has no password; name the file that holds it in bootstrap.password_file"))
 	case first.User == "" && first.Password != "":
 		l.faults = append(l.faults, l.at("bootstrap.password", "belongs to nobody; name the user in bootstrap.user"))
+	case first.User != "" && first.Email() == "" && (l.Login.FindBy == "email" || l.Tokens.UserIDField == "email"):
+		l.faults = append(l.faults, l.at("bootstrap.user", "has no e-mail address, without which nobody can log in here (login.find_by, tokens.user_id_field); write an address"))
 	}
 }
 
