@@ -43,7 +43,10 @@ func (t tokenHeader) withhold(header http.Header, handOn bool) {
 		return
 	}
 	for name := range header {
-		if len(name) == len(t.folded) && identity.Fold(name) == t.folded && !(handOn && name == t.name) {
+		if handOn && name == t.name {
+			continue
+		}
+		if len(name) == len(t.folded) && identity.Fold(name) == t.folded {
 			delete(header, name)
 		}
 	}

@@ -72,7 +72,8 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 		return textInvalid
 	}
 	// Older versions wrote the number of a user there.
-	if !isText(claims, "sub") && !(v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")) {
+	number := v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")
+	if !number && !isText(claims, "sub") {
 		return textInvalid
 	}
 	if !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {

@@ -40,8 +40,11 @@ func TestALoginByEmail(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := openFor(t, c.login)
 			for _, u := range []users.NewUser{
-				{Username: "mail@example.com"}, {Username: "one", Email: "two@example.com"}, {Username: "two", Email: "two@example.com"},
-				{Username: "gone", Email: "gone@example.com", Inactive: true}, {Username: "without"},
+				{Username: "mail@example.com"},
+				{Username: "one", Email: "two@example.com"},
+				{Username: "two", Email: "two@example.com"},
+				{Username: "gone", Email: "gone@example.com", Inactive: true},
+				{Username: "without"},
 			} {
 				u.Password = "testpassword"
 				userstest.Add(t, s.store, u)

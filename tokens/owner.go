@@ -13,7 +13,7 @@ import (
 )
 
 // textPassword is what the holder of a token of before is told.
-const textPassword = "The user's password has been changed."
+const textPassword = "The user's password has been changed." //nolint:gosec // it is told to clients
 
 // idOf is the id by which a token is known. One of others that has none is known by
 // what it says, where such are taken; else it is "".

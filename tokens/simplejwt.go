@@ -188,8 +188,11 @@ func (c SimpleJWT) checkClaims() []error {
 		meant[registered] = "RFC 7519, section 4.1"
 	}
 	for _, claim := range []struct{ at, name string }{
-		{"user_id_claim", c.UserIDClaim}, {"token_type_claim", c.TokenTypeClaim}, {"jti_claim", c.JTIClaim},
-		{"password_claim", c.PasswordClaim}, {"sliding.refresh_exp_claim", c.Sliding.RefreshExpClaim},
+		{"user_id_claim", c.UserIDClaim},
+		{"token_type_claim", c.TokenTypeClaim},
+		{"jti_claim", c.JTIClaim},
+		{"password_claim", c.PasswordClaim},
+		{"sliding.refresh_exp_claim", c.Sliding.RefreshExpClaim},
 	} {
 		optional := claim.at == "token_type_claim" || claim.at == "jti_claim"
 		switch {
