@@ -160,6 +160,8 @@ func TestAttackCrossSiteRequestForgery(t *testing.T) {
 		{"nothing is said, PUT", "PUT", nil, 403},
 		{"nothing is said, DELETE", "DELETE", nil, 403},
 		{"nothing is said, a method of nobody's", "PROPFIND", nil, 403},
+		{"another method in a header", "GET", []string{"X-HTTP-Method-Override: DELETE"}, 403},
+		{"another method in a header, folded", "GET", []string{"X_Http_Method: DELETE"}, 403},
 		{"a WebSocket of this site", "GET", append(upgrade, "Origin: http://app.example.com"), 200},
 		{"a WebSocket of another site", "GET", append(upgrade, "Origin: https://evil.test"), 403},
 		{"a WebSocket that says nothing", "GET", upgrade, 403},

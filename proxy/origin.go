@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"net/http"
+	"strings"
 
+	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
 )
 
@@ -10,6 +12,11 @@ import (
 // it does not matter who made a browser send it. Opening a WebSocket is not safe: what
 // comes behind it has no origin any more.
 func safe(in *http.Request) bool {
+	for name := range in.Header {
+		if strings.Contains(overrides, " "+identity.Fold(name)+" ") {
+			return false // a backend may take another method for it
+		}
+	}
 	switch in.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		// Both, because a proxy in front may keep Upgrade to itself.

@@ -88,7 +88,7 @@ func (p *program) explain(ctx context.Context, q question, asJSON bool) error {
 	switch {
 	case q.user != "" && !opensStore(loaded):
 		return failed(errors.New("there are no users here: no key signs, and no store is written down"), "gatehouse explain … --token -")
-	case q.user == "" && q.token == "", !opensStore(loaded):
+	case q.bare(), !opensStore(loaded):
 		q.carry(in, q.token)
 		return show(g)
 	}
@@ -120,6 +120,11 @@ type question struct {
 	headers     []string // "Name: value"
 	from        string   // address of the client
 	user, token string   // at most one of them
+}
+
+// bare tells whether there is no place in the question where a token may be.
+func (q *question) bare() bool {
+	return q.user == "" && q.token == "" && len(q.headers) == 0 && !strings.Contains(q.url, "?")
 }
 
 // request reads the question by the parser of the server.

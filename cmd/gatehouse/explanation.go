@@ -27,6 +27,8 @@ type explanation struct {
 	Decision  string   `json:"decision"`             // upstream, gatehouse, or the reason of the refusal
 	Status    int      `json:"status,omitempty"`     // of a refusal
 	Detail    string   `json:"detail,omitempty"`     // what a refused client reads
+	Location  string   `json:"location,omitempty"`   // where a browser without a token is sent
+	Reported  string   `json:"reported,omitempty"`   // why it would be refused without mode: report
 	Upstream  string   `json:"upstream,omitempty"`   // its name
 	Method    string   `json:"method,omitempty"`     // as forwarded
 	URL       string   `json:"url,omitempty"`        // as forwarded, byte for byte
@@ -51,6 +53,10 @@ func explanationOf(loaded *config.Loaded, q question, e *proxy.Explanation) expl
 	if e.Refusal != nil {
 		t.Status = e.Refusal.Answer.Status
 		t.Detail = e.Answer()
+		t.Location = e.Refusal.Answer.Header.Get("Location")
+	}
+	if d.Reported != nil {
+		t.Reported = d.Reported.Reason
 	}
 	if out := e.Outgoing; out != nil {
 		t.Upstream, t.Method, t.Host = e.Upstream, out.Method, out.Host
@@ -101,11 +107,19 @@ func (t explanation) print(w io.Writer) error {
 		say("user", "nobody")
 	}
 	switch {
+	case t.Status != 0 && t.Status < 400:
+		say("decision", "answered here: %d %s (%s)", t.Status, http.StatusText(t.Status), t.Decision)
+		if t.Location != "" {
+			say("location", "%s", t.Location)
+		}
 	case t.Status != 0:
 		say("decision", "refused: %d %s (%s)", t.Status, http.StatusText(t.Status), t.Decision)
 		say("answer", "%s", t.Detail)
 	case t.Upstream != "":
 		say("decision", "forwarded to %s", t.Upstream)
+		if t.Reported != "" {
+			say("reported", "%s; refused without mode: report", t.Reported)
+		}
 		say("upstream", "%s %s", t.Method, t.URL)
 		say("host", "%s", t.Host)
 	default:
