@@ -272,6 +272,9 @@ func (s *simpleJWT) claims() {
 			s.fault(c.name, "a claim called none has no equal, since none is to have no claim")
 		case ok && claim != c.usual:
 			s.line("%s: %s", c.key, quote(claim))
+			if claim == "sub" {
+				s.warn(c.name, "versions before 5.5.1 wrote a number into sub; for tokens of theirs that are still out write legacy: { integer_user_id: true }")
+			}
 		}
 	}
 	switch field, ok := s.string("USER_ID_FIELD"); {

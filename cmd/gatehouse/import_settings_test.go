@@ -61,7 +61,8 @@ func TestSettingsAreTranslated(t *testing.T) {
 		{name: "another header", settings: `{"AUTH_HEADER_NAME": "HTTP_X_ACCESS_TOKEN"}`, tokens: `header_name: "X-Access-Token"`},
 		{
 			name: "other claims", settings: `{"USER_ID_CLAIM": "sub", "TOKEN_TYPE_CLAIM": "typ", "JTI_CLAIM": "id", "USER_ID_FIELD": "username"}`,
-			tokens: "user_id_claim: \"sub\"\n  token_type_claim: \"typ\"\n  jti_claim: \"id\"\n  user_id_field: username",
+			tokens:   "user_id_claim: \"sub\"\n  token_type_claim: \"typ\"\n  jti_claim: \"id\"\n  user_id_field: username",
+			warnings: []string{"USER_ID_CLAIM: versions before 5.5.1 wrote a number into sub"},
 		},
 		{name: "no claims", settings: `{"TOKEN_TYPE_CLAIM": null, "JTI_CLAIM": null}`, tokens: "token_type_claim: none\n  jti_claim: none"},
 		{name: "a column of the site's own", settings: `{"USER_ID_FIELD": "uuid"}`, warnings: []string{`USER_ID_FIELD: "uuid" is a column that gatehouse does not have`}},

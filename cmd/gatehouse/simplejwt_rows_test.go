@@ -142,6 +142,7 @@ var rows = []row{
 	// What crashes the original (12.3).
 	{name: "crash: times", cites: "a time claim of the wrong type", named: true, want: whereItCrashes(refusedAs(textInvalid))},
 	{name: "crash: no jti", cites: "a refresh token without `jti`", named: true, want: whereItCrashes(noID)},
+	{name: "crash: refresh_exp", cites: "`refresh_exp` that is no time", named: true, want: whereItCrashes(refusedAs(textInvalid))},
 	{name: "no id", cites: "a `user_id` that cannot be an id", named: true, want: unknownUser},
 	{
 		name: "crash: deep JSON", cites: "JSON nested beyond a thousand levels", named: true,
