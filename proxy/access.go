@@ -21,6 +21,7 @@ type recorder struct {
 	tunnel   *tunnel   // that the connection becomes; nil: none
 	security *security // headers to add; nil: none
 	secure   bool      // the client speaks https
+	until    time.Time // the client has to take what was written; zero: not said yet
 	ended    string    // why a stream was ended by us; "" is by itself
 }
 
@@ -30,10 +31,17 @@ type deadliner interface{ SetWriteDeadline(time.Time) error }
 func newRecorder(w http.ResponseWriter, in *http.Request, patience time.Duration) *recorder {
 	r := &recorder{ResponseWriter: w, in: in, patience: patience}
 	r.deadline, _ = w.(deadliner)
-	// What the last request on this connection has left is none of this one's.
-	r.wait(0)
+	if in.Body != http.NoBody {
+		// What the last answer on this connection has left is none of this one's: net/http
+		// itself writes when the body is first read, if the client waits to be told.
+		r.wait(0)
+	}
 	return r
 }
+
+// patienceGrain is the part of the patience that a client may be cut off too early
+// by: moving the deadline for every few bytes of an answer costs more than it is worth.
+const patienceGrain = 16
 
 // wait gives the client until then to take what is written; 0 is without end.
 func (r *recorder) wait(patience time.Duration) {
@@ -43,7 +51,11 @@ func (r *recorder) wait(patience time.Duration) {
 	var until time.Time
 	if patience > 0 {
 		until = time.Now().Add(patience)
+		if until.Sub(r.until) < patience/patienceGrain && !r.until.IsZero() {
+			return // what is set is near enough
+		}
 	}
+	r.until = until
 	_ = r.deadline.SetWriteDeadline(until)
 }
 

@@ -73,6 +73,9 @@ func (x *exchange) look(answer *http.Response) error {
 	if x.decision.cors != nil {
 		x.decision.cors.Apply(answer.Header, x.in.Header)
 	}
+	if b, ok := answer.Body.(interface{ Whole(int64) bool }); ok && b.Whole(answer.ContentLength) {
+		x.proxy.FlushInterval = 0 // nothing is still to come that what is there would wait for
+	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		x.stream = x.watch(answer)
 		return nil

@@ -73,7 +73,8 @@ func (b *body) Close() error {
 	return nil
 }
 
-// Whole tells whether all of the body has arrived, so that reading it waits for nothing.
+// Whole tells whether all of a body of that length (-1: unknown) has arrived, so that
+// reading it waits for nothing.
 func (b *body) Whole(length int64) bool {
 	return length >= 0 && int64(b.conn.br.Buffered()) >= length
 }

@@ -23,10 +23,11 @@ type conn struct {
 	bw   *bufio.Writer
 	hang func() // closes it, from whatever goroutine
 
-	limit  int64 // bytes that may still be read
-	sawEnd bool  // the server has closed its side
-	wrote  bool  // something of this request
-	used   bool  // by a request before this one
+	limit  int64     // bytes that may still be read
+	sawEnd bool      // the server has closed its side
+	until  time.Time // when a read ends; zero: never
+	wrote  bool      // something of this request
+	used   bool      // by a request before this one
 
 	raw    syscall.RawConn // nil: it cannot be looked at, and is not used again
 	peeked error           // what look has seen
@@ -99,10 +100,8 @@ func (c *conn) ask(ctx context.Context, req *http.Request) (*http.Response, erro
 	if err != nil {
 		return nil, &unansweredError{err}
 	}
-	if c.of.cfg.FirstByte > 0 {
-		if err := c.net.SetReadDeadline(time.Now().Add(c.of.cfg.FirstByte)); err != nil {
-			return nil, &unansweredError{err}
-		}
+	if err := c.hurry(c.of.cfg.FirstByte); err != nil {
+		return nil, &unansweredError{err}
 	}
 	if _, err := c.br.Peek(1); err != nil {
 		if isTimeout(err) {
@@ -134,6 +133,29 @@ func (c *conn) ask(ctx context.Context, req *http.Request) (*http.Response, erro
 	}
 }
 
+// hurry bounds how long the head of an answer may take, to within a sixteenth. What
+// is left standing of the request before is often near enough, and moving it would
+// cost more than looking at the clock.
+func (c *conn) hurry(bound time.Duration) error {
+	if bound == 0 {
+		return nil
+	}
+	now := time.Now()
+	if c.until.Sub(now) >= bound {
+		return nil
+	}
+	c.until = now.Add(bound + bound/16)
+	return c.net.SetReadDeadline(c.until)
+}
+
+// relax takes the bound away.
+func (c *conn) relax() {
+	if !c.until.IsZero() {
+		c.until = time.Time{}
+		_ = c.net.SetReadDeadline(c.until)
+	}
+}
+
 func isTimeout(err error) bool {
 	late, ok := err.(net.Error) //nolint:errorlint // as the connection gave it; bufio wraps nothing
 	return ok && late.Timeout()
@@ -146,17 +168,18 @@ func (c *conn) deliver(ctx context.Context, req *http.Request, answer *http.Resp
 	switch {
 	case answer.StatusCode == http.StatusSwitchingProtocols && switches(answer.Header):
 		// Unasked, as upgrades are not sent here. Whose it is may close it.
-		_ = c.net.SetReadDeadline(time.Time{})
+		c.relax()
 		answer.Body = &tunnel{c, stop}
 	case req.Method == http.MethodHead || answer.ContentLength == 0:
 		unwatched := stop()
 		c.leave(again && unwatched)
 	default:
-		if c.of.cfg.FirstByte > 0 && (answer.ContentLength < 0 || int64(c.br.Buffered()) < answer.ContentLength) {
-			// Where nothing is left to be read it may stand until the next request.
-			_ = c.net.SetReadDeadline(time.Time{})
+		b := &body{from: answer.Body, conn: c, ctx: ctx, stop: stop, again: again}
+		if !b.Whole(answer.ContentLength) {
+			// Where nothing is left to be read the bound may stand until the next request.
+			c.relax()
 		}
-		answer.Body = &body{from: answer.Body, conn: c, ctx: ctx, stop: stop, again: again}
+		answer.Body = b
 	}
 }
 

@@ -19,7 +19,7 @@ type Config struct {
 
 	KeepAlive time.Duration // of a connection that nobody uses; above 0
 	MaxIdle   int           // such connections that are kept
-	FirstByte time.Duration // from the request sent to the head of the answer; 0 is no bound
+	FirstByte time.Duration // from the request sent to the head of the answer, to within a sixteenth; 0 is no bound
 	MaxHead   int64         // bytes of the head of an answer, informational ones included
 }
 
