@@ -43,12 +43,15 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if err != nil {
 		return told(loaded, err)
 	}
-	logger := newLogger(p.stdout, slog.LevelInfo)
+	logger, hurry := newBatchingLogger(p.stdout, slog.LevelInfo)
+	defer hurry()
+	defer context.AfterFunc(ctx, hurry)()
 	// A container's memory is not the machine's. Without this the collector
 	// would let the heap grow until the process is killed.
 	if _, err := memlimit.Set(); err != nil {
 		logger.Debug("no memory limit of a container", slog.Any("error", err))
 	}
+	defer tuneCollector()()
 	// From here on SIGHUP ends nothing.
 	reloader := newReloader(loaded, func() (*config.Loaded, error) { return p.load(flags) })
 	s, err := launch(ctx, loaded, logger)
