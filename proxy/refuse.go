@@ -56,7 +56,7 @@ var (
 const permissionDetail = "You do not have permission to perform this action."
 
 func refusal(status int, reason, detail string) *Refusal {
-	return &Refusal{Reason: reason, Answer: drf.Detail(status, detail)}
+	return &Refusal{Reason: reason, Answer: drf.Detail(status, detail).Prepared()}
 }
 
 func (r *Refusal) with(header http.Header) *Refusal {
@@ -84,7 +84,7 @@ func newChallenges(challenge string) challenges {
 		refuseAnonymous: refusal(http.StatusUnauthorized, "anonymous", "Authentication credentials were not provided.").with(header).byPolicy(),
 		refuseTwoValues: (&Refusal{
 			Reason: "bad_authorization_header",
-			Answer: drf.Coded(http.StatusUnauthorized, twoValues, "bad_authorization_header"),
+			Answer: drf.Coded(http.StatusUnauthorized, twoValues, "bad_authorization_header").Prepared(),
 		}).with(header).byPolicy(),
 	}
 }

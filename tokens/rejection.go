@@ -21,6 +21,8 @@ type Rejection struct {
 
 	messages  []any  // on the token, one for each type that opens routes
 	challenge string // for WWW-Authenticate
+
+	prepared *drf.Answer // nil: made for one token
 }
 
 // Error returns what the client is told.
@@ -33,6 +35,9 @@ func (r *Rejection) Error() string {
 
 // Answer is the 401 of a protected view.
 func (r *Rejection) Answer() drf.Answer {
+	if r.prepared != nil {
+		return *r.prepared
+	}
 	body := drf.Object{{Name: "detail", Value: r.Detail}, {Name: "code", Value: r.Code}}
 	if r.messages != nil {
 		body = append(body, drf.Member{Name: "messages", Value: r.messages})
@@ -76,7 +81,10 @@ func (v *Verifier) rejectToken(text string) *Rejection {
 func (v *Verifier) newRejections() map[string]*Rejection {
 	all := make(map[string]*Rejection, len(reasons))
 	for text := range reasons {
-		all[text] = v.rejectToken(text)
+		r := v.rejectToken(text)
+		answer := r.Answer().Prepared()
+		r.prepared = &answer
+		all[text] = r
 	}
 	return all
 }

@@ -2,6 +2,9 @@ package drf
 
 import (
 	"math"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
 	"testing"
 )
 
@@ -42,4 +45,23 @@ func TestWhatCannotBeEncodedIsAMistakeInTheProgram(t *testing.T) {
 		}
 	}()
 	AppendJSON(nil, map[string]string{})
+}
+
+// An answer that is prepared is no other answer, whatever the client wants.
+func TestAPreparedAnswerIsTheSame(t *testing.T) {
+	answer := Coded(http.StatusUnauthorized, "Token is “invalid”", "token_not_valid")
+	for _, accept := range []string{"", "*/*", "application/json; indent=4", "application/json;INDENT=2", "application/json; indent=0", "text/html", "application/json; x=indent"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			r := httptest.NewRequest(method, "/", nil)
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+			plain, prepared := httptest.NewRecorder(), httptest.NewRecorder()
+			answer.Write(plain, r)
+			answer.Prepared().Write(prepared, r)
+			if plain.Body.String() != prepared.Body.String() || !reflect.DeepEqual(plain.Header(), prepared.Header()) || plain.Code != prepared.Code {
+				t.Errorf("%s, Accept %q: %v %q, prepared %v %q", method, accept, plain.Header(), plain.Body, prepared.Header(), prepared.Body)
+			}
+		}
+	}
 }

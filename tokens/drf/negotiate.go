@@ -40,6 +40,9 @@ func accepted(r *http.Request) (mediaType, bool) {
 // indentFor returns how many spaces per level the client wants: `Accept: application/json; indent=4`. At most 8; 0 is a
 // compact body.
 func indentFor(r *http.Request) int {
+	if !speaksOfIndent(r.Header["Accept"]) {
+		return 0 // as nearly all
+	}
 	if refuseAccept(r) != nil {
 		return 0 // the refusal itself is rendered without regard to what was asked for
 	}
@@ -49,4 +52,17 @@ func indentFor(r *http.Request) int {
 		return 0
 	}
 	return min(max(n, 0), 8)
+}
+
+// speaksOfIndent is false only where no value can hold the parameter.
+func speaksOfIndent(values []string) bool {
+	const word = "indent"
+	for _, value := range values {
+		for i := range max(0, len(value)-len(word)+1) {
+			if strings.EqualFold(value[i:i+len(word)], word) {
+				return true
+			}
+		}
+	}
+	return false
 }
