@@ -2,16 +2,22 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"strings"
 )
 
-// answerBytes is the size of the body of each answer of the backend.
-const answerBytes = 1024
+// answerBytes is the size of the body of each answer of the backend, and bulkBytes
+// that of one to a request for bulkPath.
+const (
+	answerBytes = 1 << 10
+	bulkBytes   = 100 << 10
+	bulkPath    = "/bulk/"
+)
 
-// serveBackend answers each request with 1 KiB. It is not net/http, so that the
+// serveBackend answers each request with 1 KiB, or 100. It is not net/http, so that the
 // backend takes as little as it can of the machine that the others are measured on.
 // It reads no bodies: nobody sends any.
 func serveBackend(ctx context.Context, address string) error {
@@ -20,8 +26,10 @@ func serveBackend(ctx context.Context, address string) error {
 		return err
 	}
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
-	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
-		answerBytes, strings.Repeat("x", answerBytes))
+	answer := func(size int) []byte {
+		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+	}
+	usual, bulk := answer(answerBytes), answer(bulkBytes)
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -30,10 +38,13 @@ func serveBackend(ctx context.Context, address string) error {
 		go func() {
 			defer func() { _ = conn.Close() }()
 			from := bufio.NewReaderSize(conn, 16<<10)
-			for {
+			for answer := usual; ; {
 				line, err := from.ReadSlice('\n')
 				if err != nil {
 					return
+				}
+				if bytes.HasPrefix(line, []byte("GET "+bulkPath)) {
+					answer = bulk
 				}
 				if len(line) > 2 {
 					continue
@@ -41,6 +52,7 @@ func serveBackend(ctx context.Context, address string) error {
 				if _, err := conn.Write(answer); err != nil {
 					return
 				}
+				answer = usual
 			}
 		}()
 	}

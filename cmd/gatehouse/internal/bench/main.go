@@ -38,7 +38,7 @@ type settings struct {
 }
 
 // sections are what can be measured, in order.
-var sections = []string{"proxied", "refused", "latency", "memory", "start"}
+var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 2 { // this program is also two of its subjects
@@ -126,6 +126,8 @@ func measure(ctx context.Context, s settings, dir string, out io.Writer) error {
 			err = y.proxied(ctx, s, out)
 		case "refused":
 			err = y.refused(ctx, s, out)
+		case "bulk":
+			err = y.bulk(ctx, s, out)
 		case "latency":
 			err = y.latency(ctx, s, out)
 		case "memory":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -175,6 +176,18 @@ func (y *yard) proxied(ctx context.Context, s settings, out io.Writer) error {
 		}
 		return who
 	})
+}
+
+// bulk is what a good request costs whose answer is a hundred times as long.
+func (y *yard) bulk(ctx context.Context, s settings, out io.Writer) error {
+	good, err := y.signers["HS256"].good(1)
+	if err != nil {
+		return err
+	}
+	good = bytes.Replace(good, []byte("/api/things/"), []byte(bulkPath), 1)
+	fmt.Fprintf(out, "\n## Answers of %d KiB, rounds: %d\n\n", bulkBytes>>10, s.rounds)
+	cells := []cell{{"HS256, one token", "HS256", [][]byte{good}, 200}}
+	return y.costs(ctx, s, out, cells, false, func(cell) []*subject { return y.subjects })
 }
 
 // refused is what a bad request costs, beside a good one in the first line.
