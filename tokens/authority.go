@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,15 +33,16 @@ type Authority struct {
 // New makes an Authority. It returns every fault of the configuration, joined;
 // each has its key inside the section (Field).
 func New(cfg Config, parts Parts) (*Authority, error) {
-	set, err := keys.New(cfg.Keys)
-	if err := errors.Join(cfg.check(), err); err != nil {
+	set, err := new(keys.Set), error(nil)
+	if len(cfg.Keys) > 0 || len(cfg.TrustedIssuers) == 0 {
+		set, err = keys.New(cfg.Keys)
+	}
+	trusted, faults := newTrusted(cfg, parts)
+	if err := errors.Join(cfg.check(), err, errors.Join(faults...)); err != nil {
 		return nil, err
 	}
 	if parts.Store == nil && cfg.NeedsStore() {
 		return nil, errors.New("tokens need a store of users")
-	}
-	if cfg.User == userFromToken {
-		parts.Store = nil // nothing of it may decide
 	}
 	a := &Authority{cfg: cfg, login: parts.Login, store: parts.Store, logger: parts.Logger, now: parts.Now}
 	if a.login == (Login{}) {
@@ -55,9 +57,44 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if key := set.Signing(); key != nil {
 		a.issuer = &Issuer{cfg: cfg, key: key}
 	}
-	a.verifier = &Verifier{cfg: cfg, keys: set, store: parts.Store, names: cfg.mapping(), classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes)}
+	a.verifier = &Verifier{
+		cfg: cfg, keys: set, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
+		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes),
+	}
 	a.verifier.rejections = a.verifier.newRejections()
 	return a, nil
+}
+
+// Start begins what goes on without a request: to fetch the keys of trusted issuers.
+// Without it they are fetched when the first token comes. Close ends it.
+func (a *Authority) Start() {
+	for _, t := range a.verifier.trusted {
+		t.source.Start()
+	}
+}
+
+// Close ends what Start began. Requests that still use the Authority finish.
+func (a *Authority) Close() {
+	for _, t := range a.verifier.trusted {
+		t.source.Close()
+	}
+}
+
+// Unwell tells of each trusted issuer whose keys could not be fetched last, by its
+// name, in a sentence for operators.
+func (a *Authority) Unwell() map[string]string {
+	all := map[string]string{}
+	for name, t := range a.verifier.trusted {
+		switch state := t.source.State(); {
+		case state.Usable && state.Err != nil:
+			all[name] = fmt.Sprintf("its keys are %s old: %v", state.Age.Round(time.Second), state.Err)
+		case !state.Usable && state.Err != nil:
+			all[name] = fmt.Sprintf("there are no keys, and its tokens are answered 503: %v", state.Err)
+		case !state.Usable:
+			all[name] = "there are no keys yet"
+		}
+	}
+	return all
 }
 
 // Issuer makes tokens. It is nil where every key only verifies.

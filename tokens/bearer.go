@@ -25,7 +25,7 @@ func (v *Verifier) checkClass(ctx context.Context, claims drf.Object) error {
 		return nil
 	}
 	revoked := false
-	if slices.ContainsFunc(v.classes, func(c tokenClass) bool { return c.revocable }) && v.store != nil {
+	if slices.ContainsFunc(v.classes, func(c tokenClass) bool { return c.revocable }) && v.ownStore {
 		var err error
 		if revoked, err = v.revoked(ctx, claims); err != nil {
 			return err
@@ -43,7 +43,7 @@ func (v *Verifier) checkClass(ctx context.Context, claims drf.Object) error {
 // cannot be, so most requests ask nothing. SimpleJWT does not look for a token that it
 // takes for untyped; here what is revoked opens nothing.
 func (v *Verifier) checkRevoked(ctx context.Context, claims drf.Object) error {
-	if v.store == nil || v.cfg.typeClaim() != "" && text(claims, v.cfg.TokenTypeClaim) == typeAccess {
+	if !v.ownStore || v.cfg.typeClaim() != "" && text(claims, v.cfg.TokenTypeClaim) == typeAccess {
 		return nil
 	}
 	// It has an id: of no type that opens routes would it be else.

@@ -42,6 +42,30 @@ const lastSecond = 253402300799
 // checkRegistered looks at the registered claims (RFC 7519, section 4.1) in the
 // order of PyJWT, and returns the text of the first fault, or "".
 func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
+	if fault := v.checkTimes(claims, now); fault != "" {
+		return fault
+	}
+	if v.cfg.Issuer != "" {
+		if iss, _ := claims.Get("iss"); iss != v.cfg.Issuer {
+			return textInvalid
+		}
+	}
+	if len(v.cfg.Audience.Names) > 0 && !namesOne(claims, v.cfg.Audience.Names) {
+		return textInvalid
+	}
+	// Older versions wrote the number of a user there.
+	number := v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")
+	if !number && !isText(claims, "sub") {
+		return textInvalid
+	}
+	if !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {
+		return textInvalid
+	}
+	return ""
+}
+
+// checkTimes looks at iat, nbf and exp, as far as they are there.
+func (v *Verifier) checkTimes(claims drf.Object, now time.Time) string {
 	seconds := float64(now.UnixMicro()) / 1e6
 	leeway := v.cfg.Leeway.Seconds()
 	if value, there := claims.Get("iat"); there {
@@ -62,22 +86,6 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 		if exp <= seconds-leeway {
 			return textExpired
 		}
-	}
-	if v.cfg.Issuer != "" {
-		if iss, _ := claims.Get("iss"); iss != v.cfg.Issuer {
-			return textInvalid
-		}
-	}
-	if len(v.cfg.Audience.Names) > 0 && !v.forUs(claims) {
-		return textInvalid
-	}
-	// Older versions wrote the number of a user there.
-	number := v.cfg.Legacy.IntegerUserID && v.cfg.UserIDClaim == "sub" && isInt(claims, "sub")
-	if !number && !isText(claims, "sub") {
-		return textInvalid
-	}
-	if !isText(claims, claimID) || v.cfg.JTIClaim != claimID && !isText(claims, v.cfg.idClaim()) {
-		return textInvalid
 	}
 	return ""
 }
@@ -123,13 +131,13 @@ func numericDate(value any, digits bool) (float64, bool) {
 	return 0, false
 }
 
-// forUs tells whether aud is a string or a list of strings (RFC 7519, section
-// 4.1.3), one of which is ours.
-func (v *Verifier) forUs(claims drf.Object) bool {
+// namesOne tells whether aud is a string or a list of strings (RFC 7519, section
+// 4.1.3), one of which is wanted.
+func namesOne(claims drf.Object, wanted []string) bool {
 	value, _ := claims.Get("aud")
 	switch aud := value.(type) {
 	case string:
-		return slices.Contains(v.cfg.Audience.Names, aud)
+		return slices.Contains(wanted, aud)
 	case []any:
 		found := false
 		for _, one := range aud {
@@ -137,7 +145,7 @@ func (v *Verifier) forUs(claims drf.Object) bool {
 			if !ok {
 				return false
 			}
-			found = found || slices.Contains(v.cfg.Audience.Names, text)
+			found = found || slices.Contains(wanted, text)
 		}
 		return found
 	}

@@ -58,6 +58,9 @@ type Config struct {
 	UsernameClaim []string `mapstructure:"username_claim"`
 	EmailClaim    []string `mapstructure:"email_claim"`
 	GroupsClaim   []string `mapstructure:"groups_claim"`
+	// TrustedIssuers are others whose tokens are good here. They open routes alone:
+	// nobody can refresh them or log out with them here.
+	TrustedIssuers []TrustedIssuer `mapstructure:"trusted_issuers"`
 }
 
 // DefaultConfig returns SimpleJWT's defaults. It has no key and so is not complete.

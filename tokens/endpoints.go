@@ -214,14 +214,17 @@ func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool)
 }
 
 func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
-	claims, fault := a.verifier.read(in.Text("token"))
-	if fault == "" {
+	claims, _, by, fault, err := a.verifier.readAt(r.Context(), in.Text("token"), a.now())
+	if err != nil {
+		return a.undecided(r, err)
+	}
+	if fault == "" && by == nil {
 		fault = a.cfg.checkToken(claims, "")
 	}
 	if fault != "" {
 		return a.refused(fault)
 	}
-	if a.cfg.Rotation.revokes() && a.store != nil {
+	if a.cfg.Rotation.revokes() && a.store != nil && by == nil {
 		revoked, err := a.store.Revoked(r.Context(), a.verifier.idOf(claims))
 		if err != nil {
 			return a.undecided(r, err)

@@ -25,7 +25,10 @@ func (c Config) Signs() bool {
 }
 
 // NeedsStore tells whether the tokens are for users of a store, so that New wants one.
-func (c Config) NeedsStore() bool { return c.Signs() || c.User == userFromStore }
+func (c Config) NeedsStore() bool {
+	return c.Signs() || c.User == userFromStore ||
+		slices.ContainsFunc(c.TrustedIssuers, func(t TrustedIssuer) bool { return t.User == userFromStore })
+}
 
 // TakesStore tells whether a store would be asked for users if there were one.
 func (c Config) TakesStore() bool { return c.NeedsStore() || c.User == "" && len(c.Keys) > 0 }

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -69,7 +70,7 @@ type Warning struct {
 
 // Warnings returns what an operator should know about a configuration that has no fault.
 func (c Config) Warnings() []Warning {
-	all := append(c.keyWarnings(), c.warnings()...)
+	all := slices.Concat(c.keyWarnings(), c.issuerWarnings(), c.warnings())
 	if c.Rotation.Enabled && !c.Rotation.RevokeOld {
 		all = append(all, Warning{"rotation.revoke_old", "old refresh tokens go on to work until they expire, and a stolen one is never noticed; write true unless clients depend on it"})
 	}

@@ -21,6 +21,7 @@ var strict = base64.RawURLEncoding.Strict()
 type parts struct {
 	algorithm string
 	keyID     string // kid; "" is none
+	typ       string // "" is none
 	signed    string // header.payload: what the signature is of
 	payload   string // decoded, not yet read
 	signature []byte
@@ -45,6 +46,7 @@ func split(token string) (p parts, ok bool) {
 	if p.algorithm, p.keyID, ok = headerKey(header); !ok {
 		return p, false
 	}
+	p.typ = text(header, "typ")
 	payload, err := decodeSegment(body)
 	if err != nil {
 		return p, false

@@ -48,6 +48,7 @@ type verifiedToken struct {
 	token  string // in full: no two tokens can be taken for one another
 	claims drf.Object
 	key    *keys.Key // whose signature it has
+	by     *trusted  // whose key it is; nil: ours
 	end    time.Time // exp with the leeway: no use behind it
 	size   int64
 	used   atomic.Bool // since the hand was here
@@ -87,12 +88,12 @@ func (c *verified) get(token string) *verifiedToken {
 }
 
 // put remembers a token. One that would take more than a shard's bytes is not.
-func (c *verified) put(token string, claims drf.Object, key *keys.Key, end, now time.Time) {
+func (c *verified) put(token string, claims drf.Object, key *keys.Key, by *trusted, end, now time.Time) {
 	if c == nil {
 		return
 	}
 	s := c.shard(token)
-	e := &verifiedToken{claims: claims, key: key, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(claims)}
+	e := &verifiedToken{claims: claims, key: key, by: by, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(claims)}
 	if e.size > s.most {
 		return
 	}

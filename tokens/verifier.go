@@ -15,8 +15,13 @@ import (
 type Verifier struct {
 	cfg   Config
 	keys  *keys.Set
-	store *users.Store // nil: tokens name users whom nobody remembers
-	names mapping      // for those
+	store *users.Store // nil: there is none
+	// ownStore tells that our tokens are for users of the store; names says whom they
+	// name where they are not.
+	ownStore bool
+	names    mapping
+	// trusted are the issuers elsewhere, by name; nil: none.
+	trusted map[string]*trusted
 	// classes are the types of tokens that open routes.
 	classes    []tokenClass
 	rejections map[string]*Rejection // by text
@@ -30,17 +35,21 @@ type Principal struct {
 	User    users.User // as the store has them now; else what the token says, with the ID 0
 	Claims  drf.Object // the payload of the token
 	TokenID string     // jti
+	Issuer  string     // of a trusted issuer its name; "" where the token is ours
 	Expires time.Time  // exp; with the leeway added, no request passes behind it
 }
 
 // Verify takes a bearer token as a protected view of SimpleJWT does. The error is a
 // *Rejection if the token is refused, and any other if that could not be decided.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	claims, err := v.readBearer(ctx, token)
+	claims, by, err := v.readBearer(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if v.store == nil {
+	if by != nil {
+		return v.verifyForeign(ctx, by, claims)
+	}
+	if !v.ownStore {
 		return v.named(claims)
 	}
 	id, there := claims.Get(v.cfg.UserIDClaim)
@@ -93,51 +102,105 @@ func isBefore(claims drf.Object, user users.User) bool {
 	return int64(made) < user.SessionsEnded.Unix()
 }
 
-// readBearer is read for a token of one of the types that open routes. The signature
-// and the text are looked at once for a token that comes again, all else each time.
-func (v *Verifier) readBearer(ctx context.Context, token string) (drf.Object, error) {
+// readBearer is read for a token of one of the types that open routes, or of a trusted
+// issuer (by). The signature and the text are looked at once for a token that comes
+// again, all else each time.
+func (v *Verifier) readBearer(ctx context.Context, token string) (claims drf.Object, by *trusted, err error) {
 	now := v.now()
 	if e := v.seen.get(token); e != nil {
-		if e.key.Valid(now) {
-			if fault := v.checkRegistered(e.claims, now); fault != "" {
+		if v.holds(e, now) {
+			if fault := v.checkSeen(e, now); fault != "" {
 				v.seen.drop(e)
-				return nil, v.rejectToken(fault)
+				return nil, nil, v.rejectToken(fault)
 			}
-			return e.claims, v.checkRevoked(ctx, e.claims)
+			if e.by != nil {
+				return e.claims, e.by, nil
+			}
+			return e.claims, nil, v.checkRevoked(ctx, e.claims)
 		}
 		v.seen.drop(e) // another key may have the same secret
 	}
-	claims, key, fault := v.readAt(token, now)
+	claims, key, by, fault, err := v.readAt(ctx, token, now)
+	if err != nil {
+		return nil, nil, err
+	}
 	if fault != "" {
-		return nil, v.rejectToken(fault)
+		return nil, nil, v.rejectToken(fault)
 	}
-	if err := v.checkClass(ctx, claims); err != nil {
-		return nil, err
+	if by == nil {
+		if err := v.checkClass(ctx, claims); err != nil {
+			return nil, nil, err
+		}
 	}
-	v.seen.put(token, claims, key, expiry(claims).Add(v.cfg.Leeway), now)
-	return claims, v.checkRevoked(ctx, claims)
+	v.seen.put(token, claims, key, by, expiry(claims).Add(v.cfg.Leeway), now)
+	if by != nil {
+		return claims, by, nil
+	}
+	return claims, nil, v.checkRevoked(ctx, claims)
+}
+
+// holds tells whether the key of a remembered token still counts.
+func (v *Verifier) holds(e *verifiedToken, now time.Time) bool {
+	if e.by != nil {
+		return e.by.source.Holds(e.key)
+	}
+	return e.key.Valid(now)
+}
+
+func (v *Verifier) checkSeen(e *verifiedToken, now time.Time) string {
+	if e.by != nil {
+		return v.checkForeign(e.by, e.claims, now)
+	}
+	return v.checkRegistered(e.claims, now)
 }
 
 // read returns the claims of a token that is signed by one of our keys, is of now,
 // and is from and for whom we are told; else the text of what is wrong. It says
-// nothing on what the token may be used for.
+// nothing on what the token may be used for. A token of a trusted issuer is none.
 func (v *Verifier) read(token string) (drf.Object, string) {
-	claims, _, fault := v.readAt(token, v.now())
+	now := v.now()
+	p, ok := split(token)
+	if !ok {
+		return nil, textInvalid
+	}
+	claims, _, fault := v.readOurs(p, nil, now)
+	if fault == "" && v.issuerOf(claims) != nil {
+		return nil, textInvalid // whatever key has signed it, it is not ours
+	}
 	return claims, fault
 }
 
-func (v *Verifier) readAt(token string, now time.Time) (drf.Object, *keys.Key, string) {
+// readAt is read for tokens of trusted issuers too. What a token says of its issuer
+// decides by whose keys it is checked, and no other's.
+func (v *Verifier) readAt(ctx context.Context, token string, now time.Time) (claims drf.Object, key *keys.Key, by *trusted, fault string, err error) {
 	p, ok := split(token)
 	if !ok {
-		return nil, nil, textInvalid
+		return nil, nil, nil, textInvalid, nil
 	}
+	if len(v.trusted) > 0 {
+		if claims, ok = claimsOf(p.payload); !ok {
+			return nil, nil, nil, textInvalid, nil
+		}
+		if by = v.issuerOf(claims); by != nil {
+			key, fault, err = v.readForeign(ctx, by, p, claims, now)
+			return claims, key, by, fault, err
+		}
+	}
+	claims, key, fault = v.readOurs(p, claims, now)
+	return claims, key, nil, fault, nil
+}
+
+// readOurs checks a token of ours. The claims are nil where they are not read yet.
+func (v *Verifier) readOurs(p parts, claims drf.Object, now time.Time) (drf.Object, *keys.Key, string) {
 	key := v.signer(p, now)
 	if key == nil {
 		return nil, nil, textInvalid
 	}
-	claims, ok := claimsOf(p.payload)
-	if !ok {
-		return nil, nil, textInvalid
+	if claims == nil {
+		var ok bool
+		if claims, ok = claimsOf(p.payload); !ok {
+			return nil, nil, textInvalid
+		}
 	}
 	if fault := v.checkRegistered(claims, now); fault != "" {
 		return nil, nil, fault

@@ -18,6 +18,7 @@ type admin struct {
 	listener net.Listener
 	stopping atomic.Bool
 	ping     func(context.Context) error // asks the store
+	unwell   func() map[string]string    // trusted issuers whose keys cannot be fetched
 
 	complaint func() *string // why what is written is not in effect; nil: nobody looks
 }
@@ -25,10 +26,10 @@ type admin struct {
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, ping func(context.Context) error, metrics http.Handler, logger *slog.Logger) *admin {
-	a := &admin{listener: listener, ping: ping}
+func newAdmin(listener net.Listener, ping func(context.Context) error, unwell func() map[string]string, metrics http.Handler, logger *slog.Logger) *admin {
+	a := &admin{listener: listener, ping: ping, unwell: unwell}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, "alive", nil) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, "alive", nil, nil) })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", metrics)
 	a.http = &http.Server{
@@ -61,7 +62,7 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 		reasons = append(reasons, "the store does not answer")
 	}
 	if len(reasons) > 0 {
-		report(w, http.StatusServiceUnavailable, "not ready", reasons)
+		report(w, http.StatusServiceUnavailable, "not ready", reasons, a.unwell())
 		return
 	}
 	// It goes on with what it had, so this is no reason to send requests elsewhere. What
@@ -69,15 +70,16 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 	if a.complaint != nil && a.complaint() != nil {
 		reasons = append(reasons, "the changed configuration cannot be used; the one before it is in effect")
 	}
-	report(w, http.StatusOK, "ready", reasons)
+	report(w, http.StatusOK, "ready", reasons, a.unwell())
 }
 
-func report(w http.ResponseWriter, status int, word string, reasons []string) {
+func report(w http.ResponseWriter, status int, word string, reasons []string, issuers map[string]string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
-		Status  string   `json:"status"`
-		Reasons []string `json:"reasons,omitempty"`
-	}{word, reasons})
+		Status  string            `json:"status"`
+		Reasons []string          `json:"reasons,omitempty"`
+		Issuers map[string]string `json:"issuers,omitempty"` // what is wrong with each
+	}{word, reasons, issuers})
 }

@@ -18,6 +18,7 @@ import (
 // changed configuration makes another one beside it, on the same store.
 type generation struct {
 	gateway   *proxy.Gateway
+	authority *tokens.Authority
 	endpoints []tokens.Endpoint
 	issuer    *tokens.Issuer // nil: no key signs
 
@@ -42,6 +43,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
 	loaded.Blame("tokens", err)
 	if err == nil {
+		g.authority = authority
 		g.endpoints, g.issuer = hasten(authority.Endpoints()), authority.Issuer()
 		outside.Verifier, outside.Endpoints = authority.Verifier(), g.endpoints
 	}
@@ -78,10 +80,15 @@ func (g *generation) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	g.gateway.ServeHTTP(w, in)
 }
 
+// start begins what goes on without requests. A generation that only shows what is
+// wrong with a configuration is never started.
+func (g *generation) start() { g.authority.Start() }
+
 // close ends what no request is using any more.
 func (g *generation) close() {
 	g.closing.Do(func() {
 		g.closed.Store(true)
 		g.gateway.Close()
+		g.authority.Close()
 	})
 }

@@ -40,6 +40,15 @@ func (p *program) refuseStoreless() error {
 		"write store: { dsn: … } if the tokens are for users that are known here too")
 }
 
+// unwell tells what does not work as it should, and is no reason to send requests
+// elsewhere: it would be the same there.
+func (s *server) unwell() map[string]string {
+	if g := s.current.Load(); g != nil {
+		return g.authority.Unwell()
+	}
+	return nil
+}
+
 // ping tells whether the store answers; without one there is nothing to ask.
 func (s *server) ping(ctx context.Context) error {
 	if s.store == nil {

@@ -188,6 +188,7 @@ type generations struct {
 }
 
 func (all *generations) add(g *generation) {
+	g.start()
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	all.open = append(slices.DeleteFunc(all.open, func(g *generation) bool { return g.closed.Load() }), g)

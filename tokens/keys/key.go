@@ -1,8 +1,10 @@
 package keys
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -20,6 +22,7 @@ type Key struct {
 	public  any             // what the method verifies with
 	until   time.Time       // the moment from which it verifies no more; zero is never
 	jwk     json.RawMessage // the public key for a JWKS; nil for HMAC, which has none
+	print   string          // its thumbprint (RFC 7638); "" for HMAC
 }
 
 // ID is the key ID.
@@ -36,6 +39,38 @@ func (k *Key) CanSign() bool { return k.private != nil }
 
 // Valid tells whether the key still verifies at that moment.
 func (k *Key) Valid(now time.Time) bool { return k.until.IsZero() || now.Before(k.until) }
+
+// NewPublic makes a key that only verifies of a public key that was read elsewhere.
+// The key ID may be empty. The error is a sentence for an operator.
+func NewPublic(algorithm, id string, public crypto.PublicKey) (*Key, error) {
+	a, known := algorithms[algorithm]
+	if !known || a.symmetric() {
+		return nil, fmt.Errorf("%.20q is no algorithm for public keys", algorithm)
+	}
+	if wrong := a.suits(public); wrong != nil {
+		return nil, errors.New(wrong.problem)
+	}
+	if len(id) > maxID {
+		return nil, fmt.Errorf("the key ID is longer than %d bytes", maxID)
+	}
+	jwk := describePublic(public)
+	print := jwk.thumbprint()
+	jwk.Use, jwk.Algorithm, jwk.ID = "sig", algorithm, id
+	text, _ := json.Marshal(jwk) // strings always encode
+	return &Key{id: id, method: a.method, public: public, jwk: text, print: print}, nil
+}
+
+// IsAlgorithm tells whether a JWS algorithm of that name is known, and whether it is
+// one with a secret (HMAC).
+func IsAlgorithm(name string) (known, symmetric bool) {
+	a, known := algorithms[name]
+	return known, a.symmetric()
+}
+
+// Same tells whether two keys with a public half are one and the same for a verifier.
+func (k *Key) Same(other *Key) bool {
+	return k.print != "" && k.print == other.print && k.id == other.id && k.Algorithm() == other.Algorithm() && k.until.Equal(other.until)
+}
 
 // Sign returns the signature of a JWS signing input (RFC 7515, section 5.1).
 func (k *Key) Sign(input string) ([]byte, error) {

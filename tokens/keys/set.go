@@ -192,7 +192,8 @@ func (k *Key) fill(c Config, a algorithm) (field string, wrong *flaw) {
 		return field, wrong
 	}
 	jwk := describePublic(m.public)
-	k.id = cmp.Or(k.id, m.id, jwk.thumbprint())
+	k.print = jwk.thumbprint()
+	k.id = cmp.Or(k.id, m.id, k.print)
 	jwk.Use, jwk.Algorithm, jwk.ID = "sig", c.Algorithm, k.id
 	k.jwk, _ = json.Marshal(jwk) // strings always encode
 	k.public = m.public

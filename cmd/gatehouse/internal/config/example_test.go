@@ -48,7 +48,7 @@ func TestTheExampleLoadsAndSaysTheDefaults(t *testing.T) {
 	want := Defaults()
 	got := loaded.File
 	// These have no default: they are examples.
-	got.Tokens.Keys, got.Upstreams, got.Routes, got.Tests, got.CORS = nil, nil, nil, nil, nil
+	got.Tokens.Keys, got.Tokens.TrustedIssuers, got.Upstreams, got.Routes, got.Tests, got.CORS = nil, nil, nil, nil, nil, nil
 	got.Identity.Headers = nil
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("default -, example +:\n%s", diff)
