@@ -16,6 +16,7 @@ type Parts struct {
 	Login  Login            // without a fault; the zero value is DefaultLogin
 	Logger *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
+	Poll   time.Duration    // from one look at the key directory to the next; 0: 2s
 }
 
 // Authority is the one that says which tokens are good. It is immutable and safe
@@ -34,7 +35,7 @@ type Authority struct {
 // each has its key inside the section (Field).
 func New(cfg Config, parts Parts) (*Authority, error) {
 	set, err := new(keys.Set), error(nil)
-	if len(cfg.Keys) > 0 || len(cfg.TrustedIssuers) == 0 {
+	if len(cfg.Keys) > 0 || len(cfg.TrustedIssuers) == 0 && cfg.KeyDir == "" {
 		set, err = keys.New(cfg.Keys)
 	}
 	trusted, faults := newTrusted(cfg, parts)
@@ -54,20 +55,26 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)
 	}
-	if key := set.Signing(); key != nil {
-		a.issuer = &Issuer{cfg: cfg, key: key}
+	ring, err := newRing(cfg, set, parts.Poll, a.now, a.logger)
+	if err != nil {
+		return nil, err
+	}
+	if ring.set.Load().Signing() != nil {
+		a.issuer = &Issuer{cfg: cfg, ring: ring}
 	}
 	a.verifier = &Verifier{
-		cfg: cfg, keys: set, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
+		cfg: cfg, ring: ring, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
 		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes),
 	}
 	a.verifier.rejections = a.verifier.newRejections()
 	return a, nil
 }
 
-// Start begins what goes on without a request: to fetch the keys of trusted issuers.
-// Without it they are fetched when the first token comes. Close ends it.
+// Start begins what goes on without a request: to fetch the keys of trusted issuers,
+// which without it are fetched when the first token comes, and to follow the key
+// directory. Close ends it.
 func (a *Authority) Start() {
+	a.verifier.ring.start()
 	for _, t := range a.verifier.trusted {
 		t.source.Start()
 	}
@@ -75,6 +82,7 @@ func (a *Authority) Start() {
 
 // Close ends what Start began. Requests that still use the Authority finish.
 func (a *Authority) Close() {
+	a.verifier.ring.stop()
 	for _, t := range a.verifier.trusted {
 		t.source.Close()
 	}
@@ -96,6 +104,13 @@ func (a *Authority) Unwell() map[string]string {
 	}
 	return all
 }
+
+// Keys are our keys of the moment.
+func (a *Authority) Keys() *keys.Set { return a.verifier.ring.set.Load() }
+
+// KeyTrouble tells why the key directory cannot be used, so that the keys stay as they
+// were; "" where it can, or there is none.
+func (a *Authority) KeyTrouble() string { return a.verifier.ring.unwell() }
 
 // Issuer makes tokens. It is nil where every key only verifies.
 func (a *Authority) Issuer() *Issuer { return a.issuer }

@@ -45,6 +45,10 @@ type Config struct {
 	// trusted_issuers. The public keys among them are published at
 	// /.well-known/jwks.json, unless no key signs.
 	Keys []keys.Config `mapstructure:"keys"`
+	// KeyDir is a directory of keys that change while the gateway runs, without a restart
+	// and without a logout; "gatehouse keys" makes and changes them. The key that signs
+	// is one of them, and those of Keys only verify. Default: none.
+	KeyDir string `mapstructure:"key_dir"`
 	// User says whose users the tokens of Keys name. "store": an active user of the
 	// store, looked up for each request; the only one where a key signs. "token": whom
 	// the claims name, who need not be known here, so that no store is needed. Danger:

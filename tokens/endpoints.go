@@ -48,8 +48,8 @@ func (a *Authority) Endpoints() []Endpoint {
 			}, a.cfg.CORS},
 			Endpoint{path[:len(path)-1], drf.RedirectSlash(path), a.cfg.CORS})
 	}
-	if a.issuer != nil && a.verifier.keys.Public() {
-		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.keys, a.now}, a.cfg.CORS})
+	if a.issuer != nil && a.Keys().Public() {
+		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.ring, a.now}, a.cfg.CORS})
 	}
 	return endpoints
 }

@@ -42,13 +42,17 @@ func FuzzForm(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		forms = append(forms, &Verifier{cfg: cfg, keys: set, now: func() time.Time { return now }})
-		issuers = append(issuers, &Issuer{cfg: cfg, key: set.Signing()})
+		r, err := newRing(cfg, set, 0, time.Now, nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		forms = append(forms, &Verifier{cfg: cfg, ring: r, now: func() time.Time { return now }})
+		issuers = append(issuers, &Issuer{cfg: cfg, ring: r})
 	}
 	f.Fuzz(func(t *testing.T, payload string, form byte) {
 		v, issuer := forms[int(form)%len(forms)], issuers[int(form)%len(forms)]
 		signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
-		signature, err := issuer.key.Sign(signed)
+		signature, err := issuer.ring.set.Load().Signing().Sign(signed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,8 +70,12 @@ func FuzzClaims(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	v := &Verifier{cfg: cfg, keys: set, now: func() time.Time { return now }}
-	issuer := &Issuer{cfg: cfg, key: set.Signing()}
+	r, err := newRing(cfg, set, 0, time.Now, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	v := &Verifier{cfg: cfg, ring: r, now: func() time.Time { return now }}
+	issuer := &Issuer{cfg: cfg, ring: r}
 	f.Fuzz(func(t *testing.T, payload string) {
 		signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 		signature, err := set.Signing().Sign(signed)

@@ -12,8 +12,8 @@ import (
 
 // Issuer makes tokens. It is immutable and safe for concurrent use.
 type Issuer struct {
-	cfg Config
-	key *keys.Key
+	cfg  Config
+	ring *ring // of which a key signs, at any moment
 }
 
 // Pair is what a login gives.
@@ -113,10 +113,11 @@ func (s *Issuer) sign(claims drf.Object) (string, error) {
 	if s.cfg.Issuer != "" {
 		claims = with(claims, "iss", s.cfg.Issuer)
 	}
-	input := base64.RawURLEncoding.AppendEncode(nil, header(s.key))
+	key := s.ring.set.Load().Signing()
+	input := base64.RawURLEncoding.AppendEncode(nil, header(key))
 	input = append(input, '.')
 	input = base64.RawURLEncoding.AppendEncode(input, drf.AppendASCII(nil, claims))
-	signature, err := s.key.Sign(string(input))
+	signature, err := key.Sign(string(input))
 	if err != nil {
 		return "", err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gatehouse/tokens/drf"
-	"gatehouse/tokens/keys"
 )
 
 // pathJWKS is where verifiers look for public keys. It is a path of its own: what
@@ -21,7 +20,7 @@ const jwksAge = "public, max-age=300"
 
 // jwks answers with the public keys of the moment (RFC 7517, section 5).
 type jwks struct {
-	keys *keys.Set
+	ring *ring
 	now  func() time.Time
 }
 
@@ -34,7 +33,7 @@ func (j *jwks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.Write(w, r)
 		return
 	}
-	body := j.keys.JWKS(j.now())
+	body := j.ring.set.Load().JWKS(j.now())
 	sum := sha256.Sum256(body)
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")

@@ -19,7 +19,7 @@ const (
 // Signs tells whether a key of the configuration signs, as far as that can be told
 // without reading one.
 func (c Config) Signs() bool {
-	return slices.ContainsFunc(c.Keys, func(k keys.Config) bool {
+	return c.KeyDir != "" || slices.ContainsFunc(c.Keys, func(k keys.Config) bool {
 		return k.Use == "sign" || k.Use == "" && k.PublicKey == "" && k.PublicKeyFile == ""
 	})
 }
@@ -36,6 +36,11 @@ func (c Config) TakesStore() bool { return c.NeedsStore() || c.User == "" && len
 func (c Config) checkUser() []error {
 	var faults []error
 	add := func(at, problem, fix string) { faults = append(faults, &Fault{at, problem, fix}) }
+	for i, k := range c.Keys {
+		if c.KeyDir != "" && k.Use != "verify" && k.PublicKey == "" {
+			add(fmt.Sprintf("keys[%d].use", i), "the key that signs is in key_dir", "write use: verify")
+		}
+	}
 	switch {
 	case c.User != "" && c.User != userFromStore && c.User != userFromToken:
 		add("user", fmt.Sprintf("%q says nothing about users", c.User), "write store or token")

@@ -14,7 +14,7 @@ import (
 // and is safe for concurrent use.
 type Verifier struct {
 	cfg   Config
-	keys  *keys.Set
+	ring  *ring
 	store *users.Store // nil: there is none
 	// ownStore tells that our tokens are for users of the store; names says whom they
 	// name where they are not.
@@ -144,7 +144,7 @@ func (v *Verifier) holds(e *verifiedToken, now time.Time) bool {
 	if e.by != nil {
 		return e.by.source.Holds(e.key)
 	}
-	return e.key.Valid(now)
+	return v.ring.set.Load().Holds(e.key, now)
 }
 
 func (v *Verifier) checkSeen(e *verifiedToken, now time.Time) string {
@@ -210,7 +210,7 @@ func (v *Verifier) readOurs(p parts, claims drf.Object, now time.Time) (drf.Obje
 
 // signer is the key whose signature the token has, or nil.
 func (v *Verifier) signer(p parts, now time.Time) *keys.Key {
-	for key := range v.keys.Candidates(p.algorithm, p.keyID, now) {
+	for key := range v.ring.set.Load().Candidates(p.algorithm, p.keyID, now) {
 		if key.Verify(p.signed, p.signature) == nil {
 			return key
 		}

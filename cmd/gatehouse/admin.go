@@ -18,7 +18,7 @@ type admin struct {
 	listener net.Listener
 	stopping atomic.Bool
 	ping     func(context.Context) error // asks the store
-	unwell   func() map[string]string    // trusted issuers whose keys cannot be fetched
+	unwell   func() (issuers map[string]string, keyDir string)
 
 	complaint func() *string // why what is written is not in effect; nil: nobody looks
 }
@@ -26,10 +26,10 @@ type admin struct {
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, ping func(context.Context) error, unwell func() map[string]string, metrics http.Handler, logger *slog.Logger) *admin {
+func newAdmin(listener net.Listener, ping func(context.Context) error, unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
 	a := &admin{listener: listener, ping: ping, unwell: unwell}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, "alive", nil, nil) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, readiness{Status: "alive"}) })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", metrics)
 	a.http = &http.Server{
@@ -56,30 +56,38 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 	if a.stopping.Load() {
 		reasons = append(reasons, "stopping")
 	}
+	detail := readiness{Status: "ready"}
+	detail.Issuers, detail.KeyDir = a.unwell()
 	ctx, cancel := context.WithTimeout(in.Context(), pingTime)
 	defer cancel()
 	if a.ping(ctx) != nil {
 		reasons = append(reasons, "the store does not answer")
 	}
 	if len(reasons) > 0 {
-		report(w, http.StatusServiceUnavailable, "not ready", reasons, a.unwell())
+		detail.Status, detail.Reasons = "not ready", reasons
+		report(w, http.StatusServiceUnavailable, detail)
 		return
 	}
 	// It goes on with what it had, so this is no reason to send requests elsewhere. What
 	// is wrong with the configuration is for its author, in the log.
 	if a.complaint != nil && a.complaint() != nil {
-		reasons = append(reasons, "the changed configuration cannot be used; the one before it is in effect")
+		detail.Reasons = append(reasons, "the changed configuration cannot be used; the one before it is in effect")
 	}
-	report(w, http.StatusOK, "ready", reasons, a.unwell())
+	report(w, http.StatusOK, detail)
 }
 
-func report(w http.ResponseWriter, status int, word string, reasons []string, issuers map[string]string) {
+// readiness is the answer of /readyz. Issuers and KeyDir say what is wrong with
+// trusted issuers and with the key directory, which makes no gateway unready.
+type readiness struct {
+	Status  string            `json:"status"`
+	Reasons []string          `json:"reasons,omitempty"`
+	Issuers map[string]string `json:"issuers,omitempty"`
+	KeyDir  string            `json:"key_dir,omitempty"`
+}
+
+func report(w http.ResponseWriter, status int, detail readiness) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Status  string            `json:"status"`
-		Reasons []string          `json:"reasons,omitempty"`
-		Issuers map[string]string `json:"issuers,omitempty"` // what is wrong with each
-	}{word, reasons, issuers})
+	_ = json.NewEncoder(w).Encode(detail)
 }

@@ -42,11 +42,11 @@ func (p *program) refuseStoreless() error {
 
 // unwell tells what does not work as it should, and is no reason to send requests
 // elsewhere: it would be the same there.
-func (s *server) unwell() map[string]string {
+func (s *server) unwell() (issuers map[string]string, keyDir string) {
 	if g := s.current.Load(); g != nil {
-		return g.authority.Unwell()
+		return g.authority.Unwell(), g.authority.KeyTrouble()
 	}
-	return nil
+	return nil, ""
 }
 
 // ping tells whether the store answers; without one there is nothing to ask.

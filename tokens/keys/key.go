@@ -34,6 +34,9 @@ func (k *Key) Algorithm() string { return k.method.Alg() }
 // Symmetric tells whether the key is a secret: HMAC.
 func (k *Key) Symmetric() bool { return k.jwk == nil }
 
+// Until is the moment from which the key verifies no more; zero is never.
+func (k *Key) Until() time.Time { return k.until }
+
 // CanSign tells whether the key makes tokens.
 func (k *Key) CanSign() bool { return k.private != nil }
 

@@ -39,6 +39,48 @@ func (s *Set) Candidates(algorithm, kid string, now time.Time) func(yield func(*
 	}
 }
 
+// With returns the set with more keys before those that it has, of which the one of
+// that ID signs. None of s may sign.
+func (s *Set) With(more []*Key, signing string) (*Set, error) {
+	if s.signing != nil {
+		return nil, errors.New("another key signs")
+	}
+	joined := &Set{keys: slices.Concat(more, s.keys)}
+	for i, k := range joined.keys {
+		if k.id == signing && k.CanSign() {
+			joined.signing = k
+		}
+		if slices.ContainsFunc(joined.keys[:i], func(other *Key) bool { return other.id == k.id }) {
+			return nil, fmt.Errorf("two keys have the ID %q", k.id)
+		}
+	}
+	if joined.signing == nil {
+		return nil, fmt.Errorf("there is no key %q to sign with", signing)
+	}
+	return joined, nil
+}
+
+// Equal tells whether two sets do the same.
+func (s *Set) Equal(other *Set) bool {
+	same := func(a, b *Key) bool { return a == b || a.Same(b) }
+	return slices.EqualFunc(s.keys, other.keys, same) && (s.signing == nil) == (other.signing == nil) &&
+		(s.signing == nil || same(s.signing, other.signing))
+}
+
+// Holds tells whether a key, or one with the same public half under the same name,
+// is in the set and verifies at that moment.
+func (s *Set) Holds(key *Key, now time.Time) bool {
+	for _, k := range s.keys {
+		if k == key || k.print != "" && k.print == key.print && k.id == key.id && k.method == key.method {
+			return k.Valid(now)
+		}
+	}
+	return false
+}
+
+// All returns the keys of the set; signing tells which of them signs, if one does.
+func (s *Set) All() (all []*Key, signing *Key) { return slices.Clone(s.keys), s.signing }
+
 // Public tells whether there is anything to publish.
 func (s *Set) Public() bool {
 	return slices.ContainsFunc(s.keys, func(k *Key) bool { return !k.Symmetric() })

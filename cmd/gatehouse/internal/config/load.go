@@ -90,6 +90,7 @@ func Load(in Input) (*Loaded, error) {
 	}
 	l.readTwins(reflect.ValueOf(&l.File).Elem(), "", in.Only)
 	l.anchorStore()
+	l.anchorKeys()
 	l.checkBootstrap(in.Only)
 	l.warn()
 	return l, l.Err()
@@ -173,6 +174,13 @@ func (l *Loaded) anchorStore() {
 		return
 	}
 	l.Store.DSN = filepath.Join(filepath.Dir(l.Path), dsn)
+}
+
+// anchorKeys does the same for the key directory.
+func (l *Loaded) anchorKeys() {
+	if dir := l.Tokens.KeyDir; dir != "" && !filepath.IsAbs(dir) && l.layerOf("tokens.key_dir") == 1 {
+		l.Tokens.KeyDir = filepath.Join(filepath.Dir(l.Path), dir)
+	}
 }
 
 func hasScheme(dsn string) bool {
