@@ -39,6 +39,8 @@ type Gateway struct {
 	identity     *identity.Headers
 	identities   map[string]*identity.Headers // of upstreams with a preset
 	forwardToken bool
+	asserted     map[string]asserted // by the name of the upstream in small letters
+	asserter     *tokens.Asserter
 	tokenHeader  tokenHeader
 	buffers      *bufferPool
 	logger       *slog.Logger
@@ -55,6 +57,7 @@ type Gateway struct {
 // Parts are what a Gateway works with.
 type Parts struct {
 	Verifier  *tokens.Verifier  // whose token is it; required
+	Asserter  *tokens.Asserter  // for upstreams with an assertion; nil: there is no key for it
 	Endpoints []tokens.Endpoint // answered here instead of by an upstream
 	Logger    *slog.Logger      // nil: discards
 	Now       func() time.Time  // nil: time.Now
@@ -75,6 +78,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		upstreams:    make(map[string]*upstream.Upstream, len(cfg.Upstreams)),
 		identities:   make(map[string]*identity.Headers),
 		forwardToken: cfg.Identity.ForwardToken,
+		asserter:     parts.Asserter,
 		buffers:      newBufferPool(),
 		logger:       cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
 		now:          parts.Now,
@@ -116,6 +120,12 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	faults = append(faults, err)
 	g.identity, err = identity.New(cfg.Identity)
 	faults = append(faults, err)
+	headers := slices.Collect(maps.Values(g.identities))
+	if g.identity != nil {
+		headers = append(headers, g.identity)
+	}
+	g.asserted, more = newAsserted(cfg.Upstreams, parts.Asserter, parts.Verifier != nil, headers)
+	faults = append(faults, more...)
 
 	faults = append(faults, securityFaults("server.security_headers", cfg.Server.SecurityHeaders)...)
 	for i := range cfg.Routes {

@@ -42,7 +42,7 @@ func partsWith(t testing.TB, key keys.Config) proxy.Parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return proxy.Parts{Verifier: authority.Verifier(), Endpoints: authority.Endpoints(), Logger: slog.New(slog.DiscardHandler)}
+	return proxy.Parts{Verifier: authority.Verifier(), Endpoints: authority.Endpoints(), Asserter: authority.Asserter(), Logger: slog.New(slog.DiscardHandler)}
 }
 
 // TestTheJWKSIsOnePathAndNoMore: certificates are ordered through other paths below

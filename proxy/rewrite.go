@@ -25,6 +25,9 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 		if err := d.headers.Set(d.Identity, person(d.Principal)); err != nil {
 			return refuseIdentity(err)
 		}
+		if refusal := g.assert(d); refusal != nil {
+			return refusal
+		}
 	}
 	path, err := d.Match.Aim().Forward(d.Path)
 	if err != nil {

@@ -50,6 +50,9 @@ func (a *Authority) Endpoints() []Endpoint {
 	}
 	if a.issuer != nil && a.Keys().Public() {
 		endpoints = append(endpoints, Endpoint{pathJWKS, &jwks{a.verifier.ring, a.now}, a.cfg.CORS})
+		if path, document := newDiscovery(a.cfg, a.verifier.ring, a.now); document != nil {
+			endpoints = append(endpoints, Endpoint{path, document, a.cfg.CORS})
+		}
 	}
 	return endpoints
 }

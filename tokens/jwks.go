@@ -24,19 +24,23 @@ type jwks struct {
 	now  func() time.Time
 }
 
-// ServeHTTP answers GET and HEAD, and with 304 to who has it already (RFC 9110,
-// section 13.1.2). Nothing in it is secret, so it asks for no token.
+// ServeHTTP shows the keys to everybody: nothing in them is secret.
 func (j *jwks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	servePublic(w, r, "application/jwk-set+json", j.ring.set.Load().JWKS(j.now()))
+}
+
+// servePublic answers GET and HEAD, and with 304 to who has it already (RFC 9110,
+// section 13.1.2).
+func servePublic(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		answer := drf.Detail(http.StatusMethodNotAllowed, "Method \""+r.Method+"\" not allowed.")
 		answer.Header = http.Header{"Allow": {"GET, HEAD"}}
 		answer.Write(w, r)
 		return
 	}
-	body := j.ring.set.Load().JWKS(j.now())
 	sum := sha256.Sum256(body)
 	h := w.Header()
-	h.Set("Content-Type", "application/jwk-set+json")
+	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", jwksAge)
 	h.Set("Etag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
 	h.Set("X-Content-Type-Options", "nosniff")

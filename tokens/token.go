@@ -46,7 +46,9 @@ func split(token string) (p parts, ok bool) {
 	if p.algorithm, p.keyID, ok = headerKey(header); !ok {
 		return p, false
 	}
-	p.typ = text(header, "typ")
+	if p.typ = text(header, "typ"); isAssertion(p.typ) {
+		return p, false
+	}
 	payload, err := decodeSegment(body)
 	if err != nil {
 		return p, false

@@ -45,7 +45,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	if err == nil {
 		g.authority = authority
 		g.endpoints, g.issuer = hasten(authority.Endpoints()), authority.Issuer()
-		outside.Verifier, outside.Endpoints = authority.Verifier(), g.endpoints
+		outside.Verifier, outside.Endpoints, outside.Asserter = authority.Verifier(), g.endpoints, authority.Asserter()
 	}
 	// Without a verifier too, since its faults should be told together with those of the tokens.
 	g.gateway, err = proxy.New(loaded.Config, outside)

@@ -111,6 +111,10 @@ func NewWith(cfg Config, preset Preset) (*Headers, error) {
 	return h, nil
 }
 
+// AlsoStrip takes one more name from what clients send. It is for the time of
+// configuration, and not safe beside requests.
+func (h *Headers) AlsoStrip(name string) { h.strip(name) }
+
 // strip takes note of a name, or of a family with "-*" at its end.
 func (h *Headers) strip(name string) {
 	family, isFamily := strings.CutSuffix(name, "-*")

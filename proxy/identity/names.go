@@ -21,6 +21,9 @@ var taken = []string{
 // takenFamilies are folded prefixes of such headers.
 var takenFamilies = []string{"content_", "access_control_", "sec_", "x_original", "x_rewrite"}
 
+// CheckName refuses what cannot be a header about the user, and says what to write.
+func CheckName(name string) (problem, fix string) { return checkName(name) }
+
 // checkName refuses what cannot be an identity header, and says what to write.
 func checkName(name string) (problem, fix string) {
 	if problem, fix := checkToken(name); problem != "" {

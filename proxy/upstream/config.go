@@ -62,6 +62,10 @@ type Config struct {
 	// upgrades, https and h2c in any case, over connections of its own. Servers see no difference.
 	Transport string `mapstructure:"transport"`
 
+	// Assertion sends a short token along, by which the backend can check that
+	// gatehouse has let the user in. Default: none.
+	Assertion Assertion `mapstructure:"assertion"`
+
 	// TLS is for https.
 	TLS TLS `mapstructure:"tls"`
 }
@@ -103,6 +107,22 @@ type Timeouts struct {
 	// nothing passes in either direction is closed. Default 0: none, because event
 	// streams and long polls are silent for as long as nothing happens.
 	Idle *time.Duration `mapstructure:"idle"`
+}
+
+// Assertion is a token of at most a minute for one backend (typ
+// gatehouse-assertion+jwt), signed with the key that signs and checked with
+// /.well-known/jwks.json. It is never good as a token here. Say {header:
+// X-Gatehouse-Assertion} to have one; anonymous requests have none.
+type Assertion struct {
+	// Header is what it is sent in; default X-Gatehouse-Assertion. No client can send it.
+	Header string `mapstructure:"header"`
+
+	// Audience is its aud; default: the name of the upstream.
+	Audience string `mapstructure:"audience"`
+
+	// Lifetime is how long it is good, 5s to 60s; default 30s. One that was made is
+	// sent again for half of that time.
+	Lifetime time.Duration `mapstructure:"lifetime"`
 }
 
 // TLS is how servers with https are spoken to. The files are read at the start.
