@@ -102,6 +102,8 @@ func (a algorithm) suits(public crypto.PublicKey) *flaw {
 			}
 		case key.E < 3 || key.E%2 == 0 || key.N.Bit(0) == 0:
 			return &flaw{"the RSA key has numbers that no key can have", a.remedy()}
+		case isROCA(key.N):
+			return &flaw{"the RSA key was made by a chip whose keys can be broken (CVE-2017-15361)", a.remedy()}
 		default:
 			return nil
 		}
