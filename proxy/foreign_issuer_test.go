@@ -233,3 +233,35 @@ func TestARealIssuerRotatesUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d requests through %d changes of keys, none refused", asked.Load(), turns)
 }
+
+// TestAttackAnUnknownIssuerOnAnOptionalRoute: who shows a token of an issuer that nobody
+// trusts is refused, and not taken for somebody without a token (CVE-2021-21378).
+func TestAttackAnUnknownIssuerOnAnOptionalRoute(t *testing.T) {
+	p, stranger := newProvider(t), newProvider(t)
+	settings := tokens.DefaultConfig()
+	settings.TrustedIssuers = []tokens.TrustedIssuer{{
+		Issuer: p.Issuer(), Discovery: true, AllowHTTP: true, Audience: []string{p.ClientID}, Algorithms: []string{"RS256"},
+	}}
+	authority, err := tokens.New(settings, tokens.Parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(authority.Close)
+	w := &world{T: t, backend: newBackend(t, nil), log: &lockedBuffer{}}
+	cfg := site(w.backend.addr)
+	gateway, err := proxy.New(cfg, proxy.Parts{Verifier: authority.Verifier(), Endpoints: authority.Endpoints(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Close)
+	w.addr = serve(t, gateway, cfg)
+	token, _ := stranger.login(t)
+	if got := w.get("/optional/x", "Authorization: Bearer "+token); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a stranger's token: %d %s", got.StatusCode, got.Text)
+	}
+	w.untouched()
+	token, _ = p.login(t)
+	if got := w.get("/optional/x", "Authorization: Bearer "+token); got.StatusCode != http.StatusOK || w.only().Header.Get("X-User-Id") == "" {
+		t.Errorf("a good one: %d %s", got.StatusCode, got.Text)
+	}
+}

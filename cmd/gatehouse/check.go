@@ -32,7 +32,8 @@ func (p *program) check(ctx context.Context) error {
 		return err
 	}
 	p.warn(loaded)
-	if _, err := compile(loaded); err != nil {
+	g, err := compile(loaded)
+	if err != nil {
 		// The thing asked about is not so.
 		return failed(err, "")
 	}
@@ -43,7 +44,12 @@ func (p *program) check(ctx context.Context) error {
 	if n := len(loaded.Tests); n > 0 {
 		tried = ", " + count(n, "test") + " passed"
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s%s\n", cmp.Or(loaded.Path, "the environment"), count(len(loaded.Tokens.Keys), "key"),
+	all, _ := g.authority.Keys().All()
+	owners := count(len(all), "key")
+	if n := len(loaded.Tokens.TrustedIssuers); n > 0 {
+		owners += ", " + count(n, "trusted issuer")
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is fine: %s, %s, %s%s\n", cmp.Or(loaded.Path, "the environment"), owners,
 		count(len(loaded.Upstreams), "upstream"), count(len(loaded.Routes), "route"), tried)
 	return err
 }
