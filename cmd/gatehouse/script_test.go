@@ -261,7 +261,7 @@ func TestTheExampleWorksAsItStands(t *testing.T) {
 		}
 	}
 	code, stdout, stderr := call(t, "", "check", "--config", path)
-	if want := path + " is fine: 2 keys, 2 upstreams, 2 routes, 1 test passed\n"; code != 0 || stdout != want || stderr != "" {
+	if want := path + " is fine: 2 keys, 1 trusted issuer, 2 upstreams, 2 routes, 1 test passed\n"; code != 0 || stdout != want || stderr != "" {
 		t.Errorf("got %d, %q, %q; want %q", code, stdout, stderr, want)
 	}
 }
