@@ -29,7 +29,7 @@ func (s *Store) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		u.Password = password.Unusable()
 	}
 	u.DateJoined = s.now()
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := insertUser(ctx, tx, &u); err != nil {
 			return err
 		}
@@ -59,17 +59,33 @@ func insertUser(ctx context.Context, tx *sql.Tx, u *User) error {
 
 // UserByName returns the account of exactly that name, or [ErrNotFound].
 func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
-	return oneUser(ctx, s.reader, selectUsers+` WHERE u.username = $1`+orderUsers, name)
+	if !storable(name) {
+		return User{}, ErrNotFound
+	}
+	return s.readUser(ctx, ` WHERE u.username = $1`, name)
 }
 
 // UserByID returns the account as it is now, or [ErrNotFound].
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
-	return oneUser(ctx, s.reader, selectUsers+` WHERE u.id = $1`+orderUsers, id)
+	return s.readUser(ctx, ` WHERE u.id = $1`, id)
+}
+
+func (s *Store) readUser(ctx context.Context, where string, args ...any) (u User, err error) {
+	err = s.read(ctx, func(ctx context.Context, db reads) (err error) {
+		u, err = oneUser(ctx, db, selectUsers+where+orderUsers, args...)
+		return err
+	})
+	return u, err
 }
 
 // Users returns all accounts, ordered by name.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
-	return readUsers(ctx, s.reader, selectUsers+orderUsers)
+	var all []User
+	err := s.read(ctx, func(ctx context.Context, db reads) (err error) {
+		all, err = readUsers(ctx, db, selectUsers+orderUsers)
+		return err
+	})
+	return all, err
 }
 
 // UpdateUser changes the account of that name and returns it as it is then. Its
@@ -83,7 +99,11 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 	}
 	var u User
 	var gone []endedFamily
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		// Before it is read: what is read must be what is changed.
+		if err := s.lockUser(ctx, tx, name); err != nil {
+			return err
+		}
 		if u, err = oneUser(ctx, tx, selectUsers+` WHERE u.username = $1`+orderUsers, name); err != nil {
 			return err
 		}
@@ -108,6 +128,37 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 		return User{}, err
 	}
 	return u, nil
+}
+
+// lockUser keeps the account of that name as it is until the transaction ends, or
+// answers ErrNotFound.
+func (s *Store) lockUser(ctx context.Context, tx *sql.Tx, name string) error {
+	if !storable(name) {
+		return ErrNotFound
+	}
+	if s.dialect.forUpdate == "" {
+		return nil
+	}
+	var id int64
+	err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE username = $1`+s.dialect.forUpdate, name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// holdUser keeps others from changing an account until the transaction ends, where
+// a row of that number exists. The lock is one of the dialect.
+func holdUser(ctx context.Context, tx *sql.Tx, id *int64, lock string) error {
+	if lock == "" || id == nil {
+		return nil
+	}
+	var same int64
+	err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE id = $1`+lock, *id).Scan(&same)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
 }
 
 // apply returns u with c in it.
@@ -171,9 +222,12 @@ func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 			return err
 		}
 	}
+	if !storable(name) {
+		return ErrNotFound
+	}
 	var id int64
 	var gone []endedFamily
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `UPDATE users SET password = $1 WHERE username = $2 RETURNING id`, encoded, name).Scan(&id)
 		if err != nil {
 			return err
@@ -193,6 +247,9 @@ func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 // number is never given again. Its sessions go with it; the ids of its refresh
 // tokens stay, without a user.
 func (s *Store) DeleteUser(ctx context.Context, name string) error {
+	if !storable(name) {
+		return ErrNotFound
+	}
 	return s.writeOne(ctx, `DELETE FROM users WHERE username = $1 RETURNING id`, name)
 }
 
@@ -200,7 +257,9 @@ func (s *Store) DeleteUser(ctx context.Context, name string) error {
 // drops what is held of it.
 func (s *Store) writeOne(ctx context.Context, statement string, args ...any) error {
 	var id int64
-	err := s.inTx(ctx, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, statement, args...).Scan(&id) })
+	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, statement, args...).Scan(&id)
+	})
 	s.live.drop(id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
@@ -219,12 +278,7 @@ const (
 	orderUsers = ` ORDER BY u.username, g.name`
 )
 
-// rowReader is the part of *sql.DB and *sql.Tx that reads.
-type rowReader interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func oneUser(ctx context.Context, db rowReader, query string, args ...any) (User, error) {
+func oneUser(ctx context.Context, db reads, query string, args ...any) (User, error) {
 	all, err := readUsers(ctx, db, query, args...)
 	if err != nil {
 		return User{}, err
@@ -235,7 +289,7 @@ func oneUser(ctx context.Context, db rowReader, query string, args ...any) (User
 	return all[0], nil
 }
 
-func readUsers(ctx context.Context, db rowReader, query string, args ...any) ([]User, error) {
+func readUsers(ctx context.Context, db reads, query string, args ...any) ([]User, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -17,11 +17,15 @@ import (
 	"gatehouse/users/userstest"
 )
 
-func TestAccountIsKeptAsGiven(t *testing.T) {
+func TestAccountIsKeptAsGiven(t *testing.T) { userstest.Each(t, testAccountIsKeptAsGiven) }
+
+func testAccountIsKeptAsGiven(t *testing.T, place *userstest.Place) {
 	now := time.Date(2026, 11, 5, 10, 20, 30, 123456000, time.UTC)
-	path := filepath.Join(t.TempDir(), "a directory", "q?uer%79#y.db")
-	makeDir(t, filepath.Dir(path))
-	s := userstest.Open(t, userstest.At(path), userstest.Now(func() time.Time { return now }))
+	if !place.IsPostgres() {
+		place.Config.DSN = filepath.Join(t.TempDir(), "a directory", "q?uer%79#y.db")
+		makeDir(t, filepath.Dir(place.Config.DSN))
+	}
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	made := userstest.Add(t, s, users.NewUser{
 		Username: "ada", Password: "secret", Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace",
 		Groups: []string{"staff", "analyst", "staff"}, Staff: true, Superuser: true,
@@ -30,8 +34,8 @@ func TestAccountIsKeptAsGiven(t *testing.T) {
 		ID: 1, Username: "ada", Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace",
 		IsActive: true, IsStaff: true, IsSuperuser: true, DateJoined: now, Groups: []string{"analyst", "staff"},
 	}
-	// Read by another process, from the file.
-	other := userstest.Open(t, userstest.At(path))
+	// Read by another process, from the database.
+	other := userstest.Open(t, userstest.In(place))
 	for name, read := range map[string]func() (users.User, error){
 		"CreateUser": func() (users.User, error) { return made, nil },
 		"UserByName": func() (users.User, error) { return other.UserByName(t.Context(), "ada") },
@@ -59,8 +63,10 @@ func TestAccountIsKeptAsGiven(t *testing.T) {
 	}
 }
 
-func TestSmallestAccountCannotLogIn(t *testing.T) {
-	s := userstest.Open(t)
+func TestSmallestAccountCannotLogIn(t *testing.T) { userstest.Each(t, testSmallestAccountCannotLogIn) }
+
+func testSmallestAccountCannotLogIn(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "bot", Inactive: true})
 	if u.IsActive || u.IsStaff || u.IsSuperuser || u.Groups == nil || len(u.Groups) != 0 || !u.LastLogin.IsZero() {
 		t.Errorf("got %+v", fields(u))
@@ -70,8 +76,10 @@ func TestSmallestAccountCannotLogIn(t *testing.T) {
 	}
 }
 
-func TestNamesThatAreAccepted(t *testing.T) {
-	s := userstest.Open(t)
+func TestNamesThatAreAccepted(t *testing.T) { userstest.Each(t, testNamesThatAreAccepted) }
+
+func testNamesThatAreAccepted(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	for _, tt := range []struct{ name, given, stored string }{
 		{"letters of any script", "Зоя.密码@+-_", "Зоя.密码@+-_"},
 		{"inner spaces", "Ada King", "Ada King"},
@@ -95,8 +103,10 @@ func TestNamesThatAreAccepted(t *testing.T) {
 	}
 }
 
-func TestValuesThatAreRefused(t *testing.T) {
-	s := userstest.Open(t)
+func TestValuesThatAreRefused(t *testing.T) { userstest.Each(t, testValuesThatAreRefused) }
+
+func testValuesThatAreRefused(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "ada"})
 	long := strings.Repeat("x", 151)
 	for _, tt := range []struct {
@@ -157,8 +167,10 @@ func TestValuesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestNamesAreUnique(t *testing.T) {
-	s := userstest.Open(t)
+func TestNamesAreUnique(t *testing.T) { userstest.Each(t, testNamesAreUnique) }
+
+func testNamesAreUnique(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "ada"})
 	userstest.Add(t, s, users.NewUser{Username: "Ada"}) // case counts, as in Django
 	userstest.Add(t, s, users.NewUser{Username: "fiona", Groups: []string{"a"}})
@@ -184,8 +196,10 @@ func TestNamesAreUnique(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
-	s := userstest.Open(t)
+func TestChanges(t *testing.T) { userstest.Each(t, testChanges) }
+
+func testChanges(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "ada", Email: "old@example.com", Groups: []string{"a", "b"}})
 	for _, tt := range []struct {
 		name   string
@@ -211,8 +225,10 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotThere(t *testing.T) {
-	s := userstest.Open(t)
+func TestWhoIsNotThere(t *testing.T) { userstest.Each(t, testWhoIsNotThere) }
+
+func testWhoIsNotThere(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	for name, err := range map[string]error{
 		"UserByName":  second(s.UserByName(t.Context(), "nobody")),
 		"UserByID":    second(s.UserByID(t.Context(), 7)),
@@ -232,8 +248,10 @@ func TestWhoIsNotThere(t *testing.T) {
 
 // The attack: keep a token, wait until the account is deleted and another one gets
 // its number.
-func TestNumbersAreNeverGivenTwice(t *testing.T) {
-	s := userstest.Open(t)
+func TestNumbersAreNeverGivenTwice(t *testing.T) { userstest.Each(t, testNumbersAreNeverGivenTwice) }
+
+func testNumbersAreNeverGivenTwice(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	first := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	if err := s.DeleteUser(t.Context(), "ada"); err != nil {
 		t.Fatal(err)
@@ -243,8 +261,10 @@ func TestNumbersAreNeverGivenTwice(t *testing.T) {
 	}
 }
 
-func TestNoPrintingShowsTheHash(t *testing.T) {
-	u := userstest.Add(t, userstest.Open(t), users.NewUser{Username: "ada", Password: "secret"})
+func TestNoPrintingShowsTheHash(t *testing.T) { userstest.Each(t, testNoPrintingShowsTheHash) }
+
+func testNoPrintingShowsTheHash(t *testing.T, place *userstest.Place) {
+	u := userstest.Add(t, userstest.Open(t, userstest.In(place)), users.NewUser{Username: "ada", Password: "secret"})
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("login", slog.Any("user", u))
 	encoded, err := json.Marshal(u)

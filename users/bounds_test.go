@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/users/password"
+	"gatehouse/users/userstest/postgres"
 )
 
 // clock is a time that a test sets.
@@ -34,14 +35,21 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func openBare(t *testing.T, path string, parts Parts) *Store {
+// onEach runs a test on a new database of every kind.
+func onEach(t *testing.T, test func(t *testing.T, in Config)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, Config{DSN: filepath.Join(t.TempDir(), "gatehouse.db")}) })
+	t.Run("postgres", func(t *testing.T) { test(t, Config{Driver: "postgres", DSN: postgres.Shared(t).Database(t)}) })
+}
+
+func openBare(t *testing.T, in Config, parts Parts) *Store {
 	t.Helper()
 	hasher, err := password.New(password.Config{InsecureCheap: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	parts.Hasher = hasher
-	s, err := Open(t.Context(), Config{DSN: path}, parts)
+	s, err := Open(t.Context(), in, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,19 +58,22 @@ func openBare(t *testing.T, path string, parts Parts) *Store {
 }
 
 // deaf returns a store that hears nothing of other processes' writes.
-func deaf(t *testing.T, path string, parts Parts) *Store {
+func deaf(t *testing.T, in Config, parts Parts) *Store {
 	t.Helper()
-	s := openBare(t, path, parts)
+	s := openBare(t, in, parts)
 	s.stop()
 	s.tasks.Wait()
 	return s
 }
 
 func TestMissedChangesCountAfterTenSeconds(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
+	onEach(t, testMissedChangesCountAfterTenSeconds)
+}
+
+func testMissedChangesCountAfterTenSeconds(t *testing.T, in Config) {
 	c := &clock{now: time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC)}
-	s := deaf(t, path, Parts{Now: c.Now})
-	other := openBare(t, path, Parts{})
+	s := deaf(t, in, Parts{Now: c.Now})
+	other := openBare(t, in, Parts{})
 	u, err := other.CreateUser(t.Context(), NewUser{Username: "ada"})
 	if err != nil {
 		t.Fatal(err)
@@ -107,9 +118,11 @@ func TestMissedChangesCountAfterTenSeconds(t *testing.T) {
 	}
 }
 
-func TestUnreadableDatabaseIsNoAnswer(t *testing.T) {
+func TestUnreadableDatabaseIsNoAnswer(t *testing.T) { onEach(t, testUnreadableDatabaseIsNoAnswer) }
+
+func testUnreadableDatabaseIsNoAnswer(t *testing.T, in Config) {
 	c := &clock{now: time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC)}
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{Now: c.Now})
+	s := openBare(t, in, Parts{Now: c.Now})
 	u, err := s.CreateUser(t.Context(), NewUser{Username: "ada"})
 	if err != nil {
 		t.Fatal(err)
@@ -166,13 +179,15 @@ func TestReadFromBeforeADropIsNotHeld(t *testing.T) {
 	}
 }
 
-func TestFloodOfChangesDropsEverything(t *testing.T) {
-	s := deaf(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{})
+func TestFloodOfChangesDropsEverything(t *testing.T) { onEach(t, testFloodOfChangesDropsEverything) }
+
+func testFloodOfChangesDropsEverything(t *testing.T, in Config) {
+	s := deaf(t, in, Parts{})
 	u, err := s.CreateUser(t.Context(), NewUser{Username: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := lastChange(t.Context(), s.reader)
+	from, err := s.lastChange(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,9 +222,11 @@ func TestFloodOfChangesDropsEverything(t *testing.T) {
 	}
 }
 
-func TestUnreadableFeedIsToldOnce(t *testing.T) {
+func TestUnreadableFeedIsToldOnce(t *testing.T) { onEach(t, testUnreadableFeedIsToldOnce) }
+
+func testUnreadableFeedIsToldOnce(t *testing.T, in Config) {
 	var log lockedBuffer
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s := openBare(t, in, Parts{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if _, err := s.writer.ExecContext(t.Context(), `ALTER TABLE user_changes RENAME TO hidden`); err != nil {
 		t.Fatal(err)
 	}
@@ -230,8 +247,12 @@ func TestUnreadableFeedIsToldOnce(t *testing.T) {
 }
 
 func TestPruneNeverForgetsWhatMayStillBeUsed(t *testing.T) {
+	onEach(t, testPruneNeverForgetsWhatMayStillBeUsed)
+}
+
+func testPruneNeverForgetsWhatMayStillBeUsed(t *testing.T, in Config) {
 	c := &clock{now: time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC)}
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{Now: c.Now})
+	s := openBare(t, in, Parts{Now: c.Now})
 	begin := c.Now()
 	for name, expires := range map[string]time.Time{
 		"hour": begin.Add(time.Hour), "day": begin.Add(24 * time.Hour), "year": begin.Add(365 * 24 * time.Hour),
@@ -283,8 +304,10 @@ func TestPruneNeverForgetsWhatMayStillBeUsed(t *testing.T) {
 	}
 }
 
-func TestPruneTakesSmallSteps(t *testing.T) {
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{})
+func TestPruneTakesSmallSteps(t *testing.T) { onEach(t, testPruneTakesSmallSteps) }
+
+func testPruneTakesSmallSteps(t *testing.T, in Config) {
+	s := openBare(t, in, Parts{})
 	fill := func() {
 		t.Helper()
 		_, err := s.writer.ExecContext(t.Context(), `
@@ -313,8 +336,12 @@ func TestPruneTakesSmallSteps(t *testing.T) {
 
 // A failing rehash is told, without the hash, and lets the user in.
 func TestRehashThatFailsDoesNotRefuseTheLogin(t *testing.T) {
+	onEach(t, testRehashThatFailsDoesNotRefuseTheLogin)
+}
+
+func testRehashThatFailsDoesNotRefuseTheLogin(t *testing.T, in Config) {
 	var log lockedBuffer
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s := openBare(t, in, Parts{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	const old = "pbkdf2_sha256$1000$seasalt1234567890abcdef$xnsMoIoYcXDVMEAnoAnnSZyH30nGeCegKJP4LGotSa8="
 	if _, err := s.CreateUser(t.Context(), NewUser{Username: "ada", Encoded: old}); err != nil {
 		t.Fatal(err)
@@ -331,7 +358,11 @@ func TestRehashThatFailsDoesNotRefuseTheLogin(t *testing.T) {
 }
 
 func TestHashReplacedByAnotherIsNotOverwritten(t *testing.T) {
-	s := openBare(t, filepath.Join(t.TempDir(), "gatehouse.db"), Parts{})
+	onEach(t, testHashReplacedByAnotherIsNotOverwritten)
+}
+
+func testHashReplacedByAnotherIsNotOverwritten(t *testing.T, in Config) {
+	s := openBare(t, in, Parts{})
 	u, err := s.CreateUser(t.Context(), NewUser{Username: "ada", Password: "old"})
 	if err != nil {
 		t.Fatal(err)
@@ -349,7 +380,7 @@ func TestHashReplacedByAnotherIsNotOverwritten(t *testing.T) {
 
 func TestCausesAreExplained(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	s := openBare(t, path, Parts{})
+	s := openBare(t, Config{DSN: path}, Parts{})
 	_, readonly := s.reader.ExecContext(t.Context(), `DELETE FROM users`)
 	hold, err := s.writer.BeginTx(t.Context(), nil)
 	if err != nil {

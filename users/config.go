@@ -4,14 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Config is the `store` section: where users, hashes and revoked tokens live.
 // Changing it needs a restart.
 type Config struct {
-	// Driver is "sqlite" (default).
+	// Driver is "sqlite" (default), for one gatehouse, or "postgres", where several
+	// share what they remember. PostgreSQL 13 or newer.
 	Driver string `mapstructure:"driver" words:"sqlite postgres"`
-	// DSN is the path of the SQLite file (default
+	// DSN with postgres is a URL, postgres://user:password@host:5432/database, or
+	// the form of libpq, host=db1,db2 dbname=gatehouse; what is missing is taken
+	// from the PG* variables. Put ?sslmode=verify-full&sslrootcert=/tls/ca.crt behind
+	// it: without sslmode a connection may not be encrypted, and nobody looks who
+	// answers. sslcert and sslkey are for a client certificate. With several hosts
+	// the one that can be written is taken. ?search_path=NAME puts the tables into a
+	// schema of their own. Danger: it holds a password; DSNFile keeps it out of the
+	// configuration.
+	//
+	// With sqlite it is the path of the file (default
 	// /var/lib/gatehouse/gatehouse.db); its directory must exist and be writable,
 	// because SQLite keeps two more files beside it. The file is created with
 	// mode 0600. Danger: who can read it has every password hash; on a network
@@ -19,6 +30,19 @@ type Config struct {
 	DSN string `mapstructure:"dsn"`
 	// DSNFile names a file that holds the DSN instead; the loader reads it.
 	DSNFile string `mapstructure:"dsn_file"`
+
+	// MaxConnections is how many connections this process may have to PostgreSQL,
+	// half of them for what writes, such as logins, and beside them one that hears of
+	// changes. 0 (default) is 16, the least is 2. All replicas together must stay
+	// below max_connections of the server.
+	MaxConnections int `mapstructure:"max_connections"`
+	// StatementTimeout is how long PostgreSQL may work on a statement before it
+	// gives up and the request is answered with 503. 0 (default) is 5s. Migrations
+	// and imports are not bound by it.
+	StatementTimeout time.Duration `mapstructure:"statement_timeout"`
+	// AcquireTimeout is how long a request waits for a connection to PostgreSQL,
+	// new or free, before it is answered with 503. 0 (default) is 2s.
+	AcquireTimeout time.Duration `mapstructure:"acquire_timeout"`
 }
 
 // DefaultConfig returns the configuration of a house that says nothing.
@@ -44,27 +68,55 @@ func (f *Fault) Field() string { return f.At }
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// compile returns the dialect and the path of the file.
-func (cfg Config) compile() (d dialect, path string, err error) {
-	var faults []error
+// compile returns the dialect for the database, or all faults.
+func (cfg Config) compile() (dialect, error) {
 	switch cfg.Driver {
 	case "sqlite", "":
-		d = sqliteDialect()
-	default:
-		faults = append(faults, &Fault{At: "driver", Problem: fmt.Sprintf("%q is not a store that is known", cfg.Driver), Fix: "write sqlite"})
+		return cfg.compileSQLite()
+	case "postgres":
+		return cfg.compilePostgres()
+	}
+	fault := error(&Fault{At: "driver", Problem: fmt.Sprintf("%q is not a store that is known", cfg.Driver), Fix: "write sqlite or postgres"})
+	if cfg.DSN == "" {
+		fault = errors.Join(fault, &Fault{At: "dsn", Problem: "the name of the database is empty", Fix: "write a path such as " + DefaultConfig().DSN})
+	}
+	return dialect{}, fault
+}
+
+func (cfg Config) compileSQLite() (dialect, error) {
+	var faults []error
+	fault := func(at, problem, fix string) {
+		faults = append(faults, &Fault{At: at, Problem: problem, Fix: fix})
 	}
 	switch {
 	case cfg.DSN == "":
-		faults = append(faults, &Fault{At: "dsn", Problem: "the path of the database is empty", Fix: "write a path such as " + DefaultConfig().DSN})
+		fault("dsn", "the path of the database is empty", "write a path such as "+DefaultConfig().DSN)
+	case isPostgres(cfg.DSN): // not shown: it may have a password in it
+		fault("driver", "the dsn is one of PostgreSQL, and the driver is sqlite", "write driver: postgres")
 	case strings.HasPrefix(cfg.DSN, "file:"), strings.HasPrefix(cfg.DSN, ":"):
-		faults = append(faults, &Fault{At: "dsn", Problem: fmt.Sprintf("%q is not a plain path", cfg.DSN), Fix: "write a path such as " + DefaultConfig().DSN})
+		fault("dsn", fmt.Sprintf("%q is not a plain path", cfg.DSN), "write a path such as "+DefaultConfig().DSN)
 	}
-	return d, cfg.DSN, errors.Join(faults...)
+	for _, key := range []struct {
+		name string
+		said bool
+	}{
+		{"max_connections", cfg.MaxConnections != 0}, {"statement_timeout", cfg.StatementTimeout != 0}, {"acquire_timeout", cfg.AcquireTimeout != 0},
+	} {
+		if key.said {
+			fault(key.name, "this is for PostgreSQL, and the driver is sqlite", "delete the line, or write driver: postgres")
+		}
+	}
+	return sqliteDialect(cfg.DSN), errors.Join(faults...)
+}
+
+// isPostgres tells whether a DSN has the form of one.
+func isPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
 }
 
 // Check returns what [Open] would find wrong with cfg itself, joined. It touches
-// no file.
+// no database.
 func Check(cfg Config) error {
-	_, _, err := cfg.compile()
+	_, err := cfg.compile()
 	return err
 }

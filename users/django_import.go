@@ -79,8 +79,17 @@ func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoIm
 	m.report.Warnings = slices.Clone(site.warnings)
 	m.survey()
 	kept := errors.New("a dry run keeps nothing")
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := m.run(ctx, tx); err != nil {
+	var report DjangoReport
+	var gone []endedFamily
+	err := s.transact(ctx, work{long: true}, func(ctx context.Context, tx *sql.Tx) error {
+		one := *m // from the beginning, for every run
+		defer func() { report, gone = one.report, one.gone }()
+		if s.dialect.lockUsers != nil {
+			if err := s.dialect.lockUsers(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := one.run(ctx, tx); err != nil {
 			return err
 		}
 		if how.DryRun {
@@ -94,9 +103,9 @@ func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoIm
 		return DjangoReport{}, err
 	}
 	if err == nil {
-		s.ended.add(m.gone)
+		s.ended.add(gone)
 	}
-	return m.report, nil
+	return report, nil
 }
 
 // Matches tells whether plain is the password of u as it was read. It writes
@@ -226,8 +235,12 @@ func (m *djangoImport) run(ctx context.Context, tx *sql.Tx) (err error) {
 			m.how.Progress(done, len(m.site.users))
 		}
 	}
-	if m.site.lastID > 0 {
-		if err := m.advance(ctx, tx, m.site.lastID); err != nil {
+	last := m.site.lastID
+	if n := len(m.site.users); n > 0 {
+		last = max(last, m.site.users[n-1].ID) // they are in order
+	}
+	if last > 0 && !m.how.DryRun { // not everywhere can that be undone
+		if err := m.advance(ctx, tx, last); err != nil {
 			return err
 		}
 	}

@@ -44,8 +44,10 @@ func allUsers(t *testing.T, s *users.Store) []users.User {
 	return all
 }
 
-func TestImportTwiceChangesNothing(t *testing.T) {
-	s := userstest.Open(t)
+func TestImportTwiceChangesNothing(t *testing.T) { userstest.Each(t, testImportTwiceChangesNothing) }
+
+func testImportTwiceChangesNothing(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	dump := dumpOf(userRecord(5, "ada", `groups=[["a"], ["b"]]`, `last_login="2024-01-02T03:04:05.999Z"`), userRecord(9, "bob"))
 	if r := mustImport(t, s, dump); r.Users.Created != 2 || !r.Changed() || r.Groups != 2 || r.Memberships != 2 {
 		t.Errorf("the first: %+v", r)
@@ -59,8 +61,10 @@ func TestImportTwiceChangesNothing(t *testing.T) {
 	}
 }
 
-func TestImportOfWhatHasChanged(t *testing.T) {
-	s := userstest.Open(t)
+func TestImportOfWhatHasChanged(t *testing.T) { userstest.Each(t, testImportOfWhatHasChanged) }
+
+func testImportOfWhatHasChanged(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	mustImport(t, s, dumpOf(userRecord(5, "ada", `groups=[["a"], ["b"]]`), userRecord(9, "bob"), userRecord(10, "cyd", `last_login="2024-06-01T00:00:00Z"`)))
 	if u := live(t, s, 5); !u.IsActive {
 		t.Fatal("ada is not active")
@@ -91,7 +95,11 @@ func TestImportOfWhatHasChanged(t *testing.T) {
 }
 
 func TestColumnsThatTheSiteDoesNotHaveStay(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testColumnsThatTheSiteDoesNotHaveStay)
+}
+
+func testColumnsThatTheSiteDoesNotHaveStay(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	mustImport(t, s, dumpOf(userRecord(5, "ada", `email="a@example.com"`, "is_staff=true", "is_superuser=true", "is_active=false",
 		`first_name="Ada"`, `last_name="L"`, `groups=[["a"]]`, `last_login="2024-06-01T00:00:00Z"`)))
 	before := allUsers(t, s)
@@ -117,8 +125,10 @@ func TestColumnsThatTheSiteDoesNotHaveStay(t *testing.T) {
 	}
 }
 
-func TestConflictsWriteNothing(t *testing.T) {
-	s := userstest.Open(t)
+func TestConflictsWriteNothing(t *testing.T) { userstest.Each(t, testConflictsWriteNothing) }
+
+func testConflictsWriteNothing(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "root"})
 	userstest.Add(t, s, users.NewUser{Username: "ada"})
 	before := allUsers(t, s)
@@ -134,8 +144,10 @@ func TestConflictsWriteNothing(t *testing.T) {
 	}
 }
 
-func TestDryRunKeepsNothing(t *testing.T) {
-	s := userstest.Open(t)
+func TestDryRunKeepsNothing(t *testing.T) { userstest.Each(t, testDryRunKeepsNothing) }
+
+func testDryRunKeepsNothing(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	mustImport(t, s, dumpOf(userRecord(5, "ada")))
 	before := allUsers(t, s)
 	dump := dumpOf(userRecord(5, "ada", "is_active=false"), userRecord(600, "bob", `groups=[["a"]]`), outstanding(1, "x", `"2099-01-01T00:00:00Z"`), revocation(1))
@@ -161,9 +173,11 @@ func TestDryRunKeepsNothing(t *testing.T) {
 
 // A token that Django has revoked would be good again behind a gateway that does
 // not know of it: the key is the same.
-func TestWhatWasRevokedStaysRevoked(t *testing.T) {
+func TestWhatWasRevokedStaysRevoked(t *testing.T) { userstest.Each(t, testWhatWasRevokedStaysRevoked) }
+
+func testWhatWasRevokedStaysRevoked(t *testing.T, place *userstest.Place) {
 	now := time.Date(2026, 1, 10, 12, 0, 0, 0, time.UTC)
-	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	end := func(d time.Duration) string { return fmt.Sprintf("%q", now.Add(d).Format(time.RFC3339)) }
 	revoked := func(token int) string {
 		return strings.Replace(revocation(token), `"pk": 1`, fmt.Sprintf(`"pk": %d`, token), 1)
@@ -207,7 +221,11 @@ func TestWhatWasRevokedStaysRevoked(t *testing.T) {
 }
 
 func TestHashesThatCannotBeVerifiedAreNamed(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testHashesThatCannotBeVerifiedAreNamed)
+}
+
+func testHashesThatCannotBeVerifiedAreNamed(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	report := mustImport(t, s, dumpOf(
 		userRecord(1, "crypt", `password="crypt$$abJnggxhB/yWI"`), userRecord(2, "nothing", `password=""`),
 		userRecord(3, "odd", `password="sha512$x$y"`), userRecord(4, "huge", `password="argon2$argon2id$v=19$m=99999999,t=2,p=8$c29tZXNhbHQxMjM0NTY3OA$N74IcLwnIOt0M5OKrWjekQ"`),
@@ -366,6 +384,10 @@ func BenchmarkImportDjango(b *testing.B) {
 }
 
 func TestAnImportEndsTheSessionsOfWhomItChanges(t *testing.T) {
+	userstest.Each(t, testAnImportEndsTheSessionsOfWhomItChanges)
+}
+
+func testAnImportEndsTheSessionsOfWhomItChanges(t *testing.T, place *userstest.Place) {
 	const unchanged = `email="new@example.com"`
 	for _, c := range []struct {
 		name, field string
@@ -377,7 +399,7 @@ func TestAnImportEndsTheSessionsOfWhomItChanges(t *testing.T) {
 		{"a dry run", `password="!y"`, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := userstest.Open(t)
+			s := userstest.Open(t, userstest.In(place.New(t)))
 			mustImport(t, s, dumpOf(userRecord(5, "ada"), userRecord(9, "bob")))
 			token := began(t, s, live(t, s, 5), time.Now())
 			other := began(t, s, live(t, s, 9), time.Now())
@@ -396,7 +418,7 @@ func TestAnImportEndsTheSessionsOfWhomItChanges(t *testing.T) {
 		})
 	}
 	// Somebody who was disabled here and stays so has none that could end again.
-	s := userstest.Open(t)
+	s := userstest.Open(t, userstest.In(place.New(t)))
 	mustImport(t, s, dumpOf(userRecord(5, "ada", "is_active=false")))
 	mustImport(t, s, dumpOf(userRecord(5, "ada", "is_active=true")))
 	if !live(t, s, 5).SessionsEnded.IsZero() {

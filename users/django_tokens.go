@@ -175,7 +175,7 @@ func (m *djangoImport) tokens(ctx context.Context, tx *sql.Tx) error {
 		if revokedAt != nil {
 			counts.Revoked++
 		}
-		have, ok := known[token.ID]
+		have, ok := known[storedID(token.ID)]
 		switch {
 		case !ok:
 			counts.Created++
@@ -185,7 +185,7 @@ func (m *djangoImport) tokens(ctx context.Context, tx *sql.Tx) error {
 		default:
 			counts.Updated++
 		}
-		if _, err := write.ExecContext(ctx, token.ID, token.UserID, issuedAt, micros(token.Expires), revokedAt); err != nil {
+		if _, err := write.ExecContext(ctx, storedID(token.ID), token.UserID, issuedAt, micros(token.Expires), revokedAt); err != nil {
 			return fmt.Errorf("write the refresh token %q: %w", token.ID, err)
 		}
 	}

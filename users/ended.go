@@ -82,20 +82,24 @@ func (s *Store) SessionEnded(ctx context.Context, f Family) (bool, error) {
 		return yes, nil
 	}
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE family = $1 AND ended_at IS NOT NULL`, int64(f)).Scan(&n)
+	err := s.read(ctx, func(ctx context.Context, db reads) error {
+		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE family = $1 AND ended_at IS NOT NULL`, int64(f)).Scan(&n)
+	})
 	return n > 0, err
 }
 
 // loadEnded holds all sessions that were ended and still matter.
 func (s *Store) loadEnded(ctx context.Context) error {
-	families, err := readEnded(ctx, s.reader, `
-		SELECT family, access_until FROM sessions WHERE ended_at IS NOT NULL AND access_until > $1`,
-		micros(s.now().Add(-endedKept)))
-	s.ended.add(families)
-	return err
+	return s.read(ctx, func(ctx context.Context, db reads) error {
+		families, err := readEnded(ctx, db, `
+			SELECT family, access_until FROM sessions WHERE ended_at IS NOT NULL AND access_until > $1`,
+			micros(s.now().Add(-endedKept)))
+		s.ended.add(families)
+		return err
+	})
 }
 
-func readEnded(ctx context.Context, db rowReader, query string, args ...any) ([]endedFamily, error) {
+func readEnded(ctx context.Context, db reads, query string, args ...any) ([]endedFamily, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

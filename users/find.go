@@ -25,7 +25,7 @@ const (
 // empty one. [ByID] is not for it.
 func (s *Store) UserBy(ctx context.Context, by Column, value string) (User, error) {
 	// The database is not asked about what no account can have.
-	if value == "" || len(value) > maxEmail*utf8.UTFMax || !utf8.ValidString(value) {
+	if value == "" || len(value) > maxEmail*utf8.UTFMax || !storable(value) {
 		return User{}, ErrNotFound
 	}
 	switch by {
@@ -38,7 +38,11 @@ func (s *Store) UserBy(ctx context.Context, by Column, value string) (User, erro
 }
 
 func (s *Store) userByEmail(ctx context.Context, email string) (User, error) {
-	all, err := readUsers(ctx, s.reader, selectUsers+` WHERE u.email = $1`+orderUsers, email)
+	var all []User
+	err := s.read(ctx, func(ctx context.Context, db reads) (err error) {
+		all, err = readUsers(ctx, db, selectUsers+` WHERE u.email = $1`+orderUsers, email)
+		return err
+	})
 	switch {
 	case err != nil:
 		return User{}, err

@@ -9,8 +9,10 @@ import (
 	"gatehouse/users/userstest"
 )
 
-func TestUserBy(t *testing.T) {
-	s := userstest.Open(t)
+func TestUserBy(t *testing.T) { userstest.Each(t, testUserBy) }
+
+func testUserBy(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	for _, n := range []users.NewUser{
 		{Username: "ada", Email: "ada@example.com"}, {Username: "bob"}, {Username: "cyd", Email: "same@example.com"}, {Username: "dan", Email: "same@example.com"},
 	} {
@@ -48,8 +50,12 @@ func TestUserBy(t *testing.T) {
 
 // What is held of a name must not outlive the name: it may be another's by then.
 func TestALiveUserIsWhoHasTheNameNow(t *testing.T) {
+	userstest.Each(t, testALiveUserIsWhoHasTheNameNow)
+}
+
+func testALiveUserIsWhoHasTheNameNow(t *testing.T, place *userstest.Place) {
 	now := time.Now()
-	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	ada := userstest.Add(t, s, users.NewUser{Username: "ada", Email: "ada@example.com"})
 	find := func(by users.Column, value string) int64 {
 		t.Helper()

@@ -3,7 +3,6 @@ package users_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,8 +12,10 @@ import (
 	"gatehouse/users/userstest"
 )
 
-func TestLocalWritesCountAtOnce(t *testing.T) {
-	s := userstest.Open(t)
+func TestLocalWritesCountAtOnce(t *testing.T) { userstest.Each(t, testLocalWritesCountAtOnce) }
+
+func testLocalWritesCountAtOnce(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada", Password: "secret", Groups: []string{"staff"}})
 	for _, tt := range []struct {
 		name  string
@@ -63,9 +64,12 @@ func TestLocalWritesCountAtOnce(t *testing.T) {
 
 // What another process writes counts after about a second, whatever it wrote with.
 func TestWritesOfAnotherProcessCountSoon(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	server := userstest.Open(t, userstest.At(path))
-	command := userstest.Open(t, userstest.At(path))
+	userstest.Each(t, testWritesOfAnotherProcessCountSoon)
+}
+
+func testWritesOfAnotherProcessCountSoon(t *testing.T, place *userstest.Place) {
+	server := userstest.Open(t, userstest.In(place))
+	command := userstest.Open(t, userstest.In(place))
 	var ids []int64
 	for i := range 5 {
 		u := userstest.Add(t, server, users.NewUser{Username: fmt.Sprint("user", i), Groups: []string{"staff"}})
@@ -84,8 +88,8 @@ func TestWritesOfAnotherProcessCountSoon(t *testing.T) {
 	if err := command.DeleteUser(t.Context(), "user2"); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, path, `UPDATE users SET is_active = 0 WHERE username = 'user3'`) // sqlite3 on the command line
-	execute(t, path, `DELETE FROM user_groups WHERE user_id = 5`)
+	place.Exec(t, `UPDATE users SET is_active = 0 WHERE username = 'user3'`) // sqlite3 on the command line
+	place.Exec(t, `DELETE FROM user_groups WHERE user_id = 5`)
 	userstest.Add(t, command, users.NewUser{Username: "user5"})
 	for name, seen := range map[string]func() bool{
 		"disabled":              func() bool { return !live(t, server, ids[0]).IsActive },
@@ -107,7 +111,11 @@ func TestWritesOfAnotherProcessCountSoon(t *testing.T) {
 // The attack: have a request read the account while it is being disabled, so that
 // what was true before is held after.
 func TestReadThatOverlapsAWriteIsNotHeld(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testReadThatOverlapsAWriteIsNotHeld)
+}
+
+func testReadThatOverlapsAWriteIsNotHeld(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	var stop atomic.Bool
 	var group sync.WaitGroup

@@ -84,7 +84,7 @@ func (s *Store) rehash(ctx context.Context, u User, plain string) string {
 // must not come back.
 func (s *Store) replaceHash(ctx context.Context, u User, encoded string) error {
 	var id int64
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `UPDATE users SET password = $1 WHERE id = $2 AND password = $3 RETURNING id`,
 			encoded, u.ID, u.Password).Scan(&id)
 	})

@@ -3,7 +3,6 @@ package users_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +18,10 @@ import (
 // Made by Django, of the password "pässwörd-密码".
 const djangoHash = "pbkdf2_sha256$1000$seasalt1234567890abcdef$xnsMoIoYcXDVMEAnoAnnSZyH30nGeCegKJP4LGotSa8="
 
-func TestLogin(t *testing.T) {
-	s := userstest.Open(t)
+func TestLogin(t *testing.T) { userstest.Each(t, testLogin) }
+
+func testLogin(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "éclair", Password: "inner  space", Groups: []string{"staff"}})
 	userstest.Add(t, s, users.NewUser{Username: "gone", Password: "secret", Inactive: true})
 	userstest.Add(t, s, users.NewUser{Username: "bot"})
@@ -60,7 +61,11 @@ func TestLogin(t *testing.T) {
 }
 
 func TestOutdatedHashIsReplacedAtLogin(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testOutdatedHashIsReplacedAtLogin)
+}
+
+func testOutdatedHashIsReplacedAtLogin(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	made := userstest.Add(t, s, users.NewUser{Username: "moved", Encoded: djangoHash})
 	live(t, s, made.ID) // what is held must not outlive the replacement
 	if _, err := s.Authenticate(t.Context(), "moved", "wrong"); !errors.Is(err, users.ErrCredentials) {
@@ -86,7 +91,11 @@ func TestOutdatedHashIsReplacedAtLogin(t *testing.T) {
 }
 
 func TestInactiveUserKeepsTheOutdatedHash(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testInactiveUserKeepsTheOutdatedHash)
+}
+
+func testInactiveUserKeepsTheOutdatedHash(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "moved", Encoded: djangoHash, Inactive: true})
 	if _, err := s.Authenticate(t.Context(), "moved", "pässwörd-密码"); !errors.Is(err, users.ErrCredentials) {
 		t.Error(err)
@@ -98,7 +107,11 @@ func TestInactiveUserKeepsTheOutdatedHash(t *testing.T) {
 
 // Twenty first logins of a moved user at one moment: all succeed, one hash stays.
 func TestParallelLoginsReplaceTheHashOnce(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testParallelLoginsReplaceTheHashOnce)
+}
+
+func testParallelLoginsReplaceTheHashOnce(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	made := userstest.Add(t, s, users.NewUser{Username: "moved", Encoded: djangoHash})
 	var group sync.WaitGroup
 	for range 20 {
@@ -114,8 +127,10 @@ func TestParallelLoginsReplaceTheHashOnce(t *testing.T) {
 	}
 }
 
-func TestNewPassword(t *testing.T) {
-	s := userstest.Open(t)
+func TestNewPassword(t *testing.T) { userstest.Each(t, testNewPassword) }
+
+func testNewPassword(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada", Password: "old"})
 	before := live(t, s, u.ID)
 	if err := s.SetPassword(t.Context(), "ada", "new"); err != nil {
@@ -141,8 +156,10 @@ func TestNewPassword(t *testing.T) {
 	}
 }
 
-func TestLoginIsGivenUp(t *testing.T) {
-	s := userstest.Open(t)
+func TestLoginIsGivenUp(t *testing.T) { userstest.Each(t, testLoginIsGivenUp) }
+
+func testLoginIsGivenUp(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "ada", Password: "secret"})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -155,8 +172,10 @@ func TestLoginIsGivenUp(t *testing.T) {
 
 // The attack: many logins at once, to use up memory and cores. What does not fit
 // into the queue is told so, known name or not.
-func TestFloodOfLoginsIsRefused(t *testing.T) {
-	s := userstest.Open(t, userstest.Hashing(password.Config{Preferred: "argon2id", MaxParallel: "1", MaxQueue: 2}))
+func TestFloodOfLoginsIsRefused(t *testing.T) { userstest.Each(t, testFloodOfLoginsIsRefused) }
+
+func testFloodOfLoginsIsRefused(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place), userstest.Hashing(password.Config{Preferred: "argon2id", MaxParallel: "1", MaxQueue: 2}))
 	userstest.Add(t, s, users.NewUser{Username: "ada", Password: "secret"})
 	counts := make(chan error, 40)
 	var group sync.WaitGroup
@@ -231,9 +250,10 @@ func worked(t *testing.T) time.Duration {
 }
 
 // The attack: have a login wait in the queue while the account is disabled.
-func TestDisabledWhileTheLoginWaits(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	s := userstest.Open(t, userstest.At(path), userstest.Hashing(password.Config{Preferred: "pbkdf2_sha256", Cost: "t=600000"}))
+func TestDisabledWhileTheLoginWaits(t *testing.T) { userstest.Each(t, testDisabledWhileTheLoginWaits) }
+
+func testDisabledWhileTheLoginWaits(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place), userstest.Hashing(password.Config{Preferred: "pbkdf2_sha256", Cost: "t=600000"}))
 	userstest.Add(t, s, users.NewUser{Username: "ada", Password: "secret"})
 	done := make(chan error)
 	go func() {
@@ -241,7 +261,7 @@ func TestDisabledWhileTheLoginWaits(t *testing.T) {
 		done <- err
 	}()
 	time.Sleep(20 * time.Millisecond) // the hash takes ten times that
-	execute(t, path, `UPDATE users SET is_active = 0`)
+	place.Exec(t, `UPDATE users SET is_active = 0`)
 	if err := <-done; !errors.Is(err, users.ErrCredentials) {
 		t.Errorf("got %v", err)
 	}

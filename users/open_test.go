@@ -57,14 +57,16 @@ func TestWhatCannotBeOpened(t *testing.T) {
 	if err := userstest.Open(t, userstest.At(newer)).Close(); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, newer, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+	execute(t, newer, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1); UPDATE schema_support SET oldest = 9999`)
 	for _, tt := range []struct {
 		name string
 		cfg  users.Config
 		at   string
 		want []string
 	}{
-		{"another driver", users.Config{Driver: "mysql", DSN: "x"}, "driver", []string{`"mysql"`, "sqlite"}},
+		{"another driver", users.Config{Driver: "mysql", DSN: "x"}, "driver", []string{`"mysql"`, "sqlite or postgres"}},
+		{"PostgreSQL without its driver", users.Config{DSN: "postgres://a:secret@b/c"}, "driver", []string{"driver: postgres"}},
+		{"keys of PostgreSQL", users.Config{DSN: newer, MaxConnections: 3}, "max_connections", []string{"PostgreSQL"}},
 		{"no path", users.Config{Driver: "sqlite"}, "dsn", []string{"empty"}},
 		{"neither", users.Config{Driver: "mysql"}, "driver dsn", nil},
 		{"in memory", users.Config{DSN: ":memory:"}, "dsn", []string{"plain path"}},

@@ -56,7 +56,7 @@ func (s *Store) Prune(ctx context.Context) (removed int64, err error) {
 }
 
 func (s *Store) pruneStep(ctx context.Context, statement string, before time.Time) (n int64, err error) {
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, statement, micros(before), pruneBatch)
 		if err != nil {
 			return err

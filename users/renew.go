@@ -42,7 +42,10 @@ func (s *Store) RenewSession(ctx context.Context, r Renewal) (Renewed, error) {
 	if r.RevokeOld {
 		defer s.standing.drop(r.Old.ID)
 	}
-	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err := s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err := holdUser(ctx, tx, r.Old.UserID, s.dialect.forShare); err != nil {
+			return err
+		}
 		if err := touchSession(ctx, tx, r, now); err != nil {
 			return err
 		}
@@ -51,7 +54,7 @@ func (s *Store) RenewSession(ctx context.Context, r Renewal) (Renewed, error) {
 			return err
 		}
 		var revoked int64
-		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, r.Old.ID).Scan(&revoked)
+		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, storedID(r.Old.ID)).Scan(&revoked)
 		if err != nil {
 			return err
 		}
@@ -116,7 +119,7 @@ func swapToken(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renew
 	err := tx.QueryRowContext(ctx, `
 		UPDATE tokens SET revoked_at = $2, rotated_at = $2, next_jti = $3, access_jti = $4
 		WHERE jti = $1 AND revoked_at IS NULL
-		RETURNING jti`, r.Old.ID, micros(now), r.Next.ID, r.AccessID).Scan(&jti)
+		RETURNING jti`, storedID(r.Old.ID), micros(now), r.Next.ID, r.AccessID).Scan(&jti)
 	if errors.Is(err, sql.ErrNoRows) {
 		return exchanged(ctx, tx, r, now)
 	}
@@ -138,7 +141,7 @@ func exchanged(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renew
 	err := tx.QueryRowContext(ctx, `
 		SELECT o.next_jti, o.access_jti, o.rotated_at,
 			(SELECT COUNT(*) FROM tokens n WHERE n.jti = o.next_jti AND n.revoked_at IS NOT NULL AND n.next_jti IS NULL)
-		FROM tokens o WHERE o.jti = $1`, r.Old.ID).Scan(&next, &access, &at, &dead)
+		FROM tokens o WHERE o.jti = $1`, storedID(r.Old.ID)).Scan(&next, &access, &at, &dead)
 	if err != nil {
 		return Renewed{}, err
 	}
@@ -147,6 +150,10 @@ func exchanged(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renew
 		return Renewed{}, ErrRevoked
 	}
 	made := time.UnixMicro(at.V)
+	// This very call, whose connection broke at the commit: nobody else knows the id.
+	if r.Next != nil && next.V == r.Next.ID {
+		return Renewed{NextID: next.V, AccessID: access.V, At: made}, nil
+	}
 	// Who came first is not always served first: the moment of a call is when it came,
 	// and it may have waited for the lock. But a clock that was set back must not
 	// prolong the grace for long.

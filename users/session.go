@@ -66,12 +66,19 @@ func legible(text string, most int) string {
 // login of the user.
 func (s *Store) StartSession(ctx context.Context, user User, refresh Token, accessUntil time.Time, client Client, note bool) error {
 	family := FamilyOf(refresh.ID)
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		lock := s.dialect.forShare
+		if note {
+			lock = s.dialect.forUpdate
+		}
+		if err := holdUser(ctx, tx, &user.ID, lock); err != nil {
+			return err
+		}
 		var id int64
 		err := tx.QueryRowContext(ctx, `
 			INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, address, user_agent)
 			SELECT $1, id, $3, $3, $4, $5, $6, $7 FROM users
-			WHERE id = $2 AND is_active = 1 AND COALESCE(sessions_ended_at, 0) = COALESCE($8, 0)
+			WHERE id = $2 AND is_active = 1 AND COALESCE(sessions_ended_at, 0) = COALESCE(CAST($8 AS BIGINT), 0)
 			RETURNING user_id`,
 			int64(family), user.ID, micros(refresh.IssuedAt), micros(refresh.Expires), micros(accessUntil),
 			legible(client.Address, maxAddress), legible(client.UserAgent, maxUserAgent), microsOrNull(user.SessionsEnded),
@@ -104,18 +111,27 @@ func insertToken(ctx context.Context, tx *sql.Tx, t Token) error {
 		INSERT INTO tokens (jti, user_id, issued_at, expires_at, family)
 		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
 		ON CONFLICT (jti) DO NOTHING`,
-		t.ID, t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), int64(FamilyOf(t.ID)))
+		storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), int64(FamilyOf(t.ID)))
 	return err
 }
 
 // Sessions returns the sessions of a user that go on, the latest used first. One of
 // which every refresh token was revoked or has expired is none.
 func (s *Store) Sessions(ctx context.Context, userID int64) ([]Session, error) {
-	rows, err := s.reader.QueryContext(ctx, `
+	all := []Session{}
+	err := s.read(ctx, func(ctx context.Context, db reads) (err error) {
+		all, err = readSessions(ctx, db, userID, s.now())
+		return err
+	})
+	return all, err
+}
+
+func readSessions(ctx context.Context, db reads, userID int64, now time.Time) ([]Session, error) {
+	rows, err := db.QueryContext(ctx, `
 		SELECT family, created_at, used_at, expires_at, address, user_agent FROM sessions s
 		WHERE user_id = $1 AND ended_at IS NULL AND EXISTS (
 			SELECT 1 FROM tokens t WHERE t.family = s.family AND t.revoked_at IS NULL AND t.expires_at > $2)
-		ORDER BY used_at DESC, created_at DESC, family`, userID, micros(s.now()))
+		ORDER BY used_at DESC, created_at DESC, family`, userID, micros(now))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +158,7 @@ func (s *Store) Sessions(ctx context.Context, userID int64) ([]Session, error) {
 func (s *Store) EndSession(ctx context.Context, t Token) error {
 	now, family := micros(s.now()), FamilyOf(t.ID)
 	var gone []endedFamily
-	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err := s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) (err error) {
 		gone, err = readEnded(ctx, tx, `
 			INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, ended_at, address, user_agent)
 			VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $3, $4, $4, $3, '', '')
@@ -160,11 +176,11 @@ func (s *Store) EndSession(ctx context.Context, t Token) error {
 // it. It answers [ErrNotFound] if there is no such user, or no such session of theirs.
 func (s *Store) EndSessionOf(ctx context.Context, name, id string) error {
 	family, ok := ParseFamily(id)
-	if !ok {
+	if !ok || !storable(name) {
 		return ErrNotFound
 	}
 	var gone []endedFamily
-	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		gone, err = readEnded(ctx, tx, `
 			UPDATE sessions SET ended_at = $1
 			WHERE family = $2 AND ended_at IS NULL AND user_id = (SELECT id FROM users WHERE username = $3)
@@ -183,7 +199,7 @@ func (s *Store) EndSessionOf(ctx context.Context, name, id string) error {
 // in a second before this one.
 func (s *Store) EndSessions(ctx context.Context, userID int64) error {
 	var gone []endedFamily
-	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err := s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) (err error) {
 		gone, err = s.endSessions(ctx, tx, userID)
 		return err
 	})

@@ -3,7 +3,6 @@ package users_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -94,10 +93,11 @@ func TestFamilies(t *testing.T) {
 }
 
 // Every way in which sessions end: in this store at once, in another one soon.
-func TestWhatEndsSessions(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	s := userstest.Open(t, userstest.At(path))
-	other := userstest.Open(t, userstest.At(path))
+func TestWhatEndsSessions(t *testing.T) { userstest.Each(t, testWhatEndsSessions) }
+
+func testWhatEndsSessions(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
+	other := userstest.Open(t, userstest.In(place))
 	for _, tt := range []struct {
 		name   string
 		act    func(u users.User, token users.Token) error
@@ -142,7 +142,7 @@ func TestWhatEndsSessions(t *testing.T) {
 				}
 			}
 			// A process that starts later knows it too.
-			if got := ended(t, userstest.Open(t, userstest.At(path)), second); got != tt.others {
+			if got := ended(t, userstest.Open(t, userstest.In(place)), second); got != tt.others {
 				t.Errorf("after a start: ended is %t", got)
 			}
 		})
@@ -151,7 +151,11 @@ func TestWhatEndsSessions(t *testing.T) {
 
 // The attack: log in with the old password while it is being changed.
 func TestALoginUnderWayDoesNotOutliveANewPassword(t *testing.T) {
-	s := userstest.Open(t)
+	userstest.Each(t, testALoginUnderWayDoesNotOutliveANewPassword)
+}
+
+func testALoginUnderWayDoesNotOutliveANewPassword(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
 	userstest.Add(t, s, users.NewUser{Username: "ada", Password: "old"})
 	u, err := s.Authenticate(t.Context(), "ada", "old")
 	if err != nil {
@@ -166,10 +170,12 @@ func TestALoginUnderWayDoesNotOutliveANewPassword(t *testing.T) {
 	}
 }
 
-func TestGrace(t *testing.T) {
+func TestGrace(t *testing.T) { userstest.Each(t, testGrace) }
+
+func testGrace(t *testing.T, place *userstest.Place) {
 	now := time.Unix(1_800_000_000, 123_456_789)
 	at := now
-	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	for _, tt := range []struct {
 		name  string
@@ -231,8 +237,12 @@ func TestGrace(t *testing.T) {
 // Tokens that were made before the user's sessions were ended, elsewhere, have no
 // session here; they are of one that was ended.
 func TestATokenMadeElsewhereBeforeAllWasEnded(t *testing.T) {
+	userstest.Each(t, testATokenMadeElsewhereBeforeAllWasEnded)
+}
+
+func testATokenMadeElsewhereBeforeAllWasEnded(t *testing.T, place *userstest.Place) {
 	now := time.Unix(1_800_000_000, 0)
-	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	if err := s.EndSessions(t.Context(), u.ID); err != nil {
 		t.Fatal(err)
@@ -253,9 +263,11 @@ func TestATokenMadeElsewhereBeforeAllWasEnded(t *testing.T) {
 	}
 }
 
-func TestSessionsAreListed(t *testing.T) {
+func TestSessionsAreListed(t *testing.T) { userstest.Each(t, testSessionsAreListed) }
+
+func testSessionsAreListed(t *testing.T, place *userstest.Place) {
 	now := time.Unix(1_800_000_000, 0).UTC()
-	s := userstest.Open(t, userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	if list, err := s.Sessions(t.Context(), u.ID); list == nil || len(list) != 0 || err != nil {
 		t.Errorf("before: %v, %v", list, err)
@@ -308,9 +320,10 @@ func TestSessionsAreListed(t *testing.T) {
 	}
 }
 
-func TestRenewingManyAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	stores := []*users.Store{userstest.Open(t, userstest.At(path)), userstest.Open(t, userstest.At(path))}
+func TestRenewingManyAtOnce(t *testing.T) { userstest.Each(t, testRenewingManyAtOnce) }
+
+func testRenewingManyAtOnce(t *testing.T, place *userstest.Place) {
+	stores := []*users.Store{userstest.Open(t, userstest.In(place)), userstest.Open(t, userstest.In(place))}
 	u := userstest.Add(t, stores[0], users.NewUser{Username: "ada"})
 	for _, grace := range []time.Duration{0, time.Hour} {
 		t.Run(fmt.Sprint("grace ", grace), func(t *testing.T) {

@@ -4,14 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
-
-	"github.com/pressly/goose/v3"
 
 	"gatehouse/users/password"
 )
@@ -28,8 +23,8 @@ type Parts struct {
 // database.
 type Store struct {
 	dialect  dialect
-	writer   *sql.DB // one connection
-	reader   *sql.DB
+	writer   *sql.DB
+	reader   *sql.DB // may be the same
 	hasher   *password.Hasher
 	logger   *slog.Logger
 	now      func() time.Time
@@ -47,7 +42,7 @@ type Store struct {
 // Open opens the database of cfg, creates it if it is new, and brings its schema
 // up to date. What the operator can mend comes as [*Fault].
 func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
-	d, path, err := cfg.compile()
+	d, err := cfg.compile()
 	if err != nil {
 		return nil, err
 	}
@@ -64,32 +59,27 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if err := s.open(ctx, path); err != nil {
-		return nil, errors.Join(d.explain(path, err), s.Close())
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(d.explain(err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
-	exists, err := s.dialect.prepare(path)
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := s.dialect.prepare(ctx, s.logger); err != nil {
+		return err
+	}
+	if s.writer, s.reader, err = s.dialect.connect(); err != nil {
+		return err
+	}
+	err = patiently(ctx, s.dialect.busy, func() error { return s.dialect.claim(ctx, s.writer) })
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(path); exists && err == nil && info.Mode().Perm()&0o077 != 0 {
-		s.logger.WarnContext(ctx, "other users of this machine may read the password hashes; run chmod 600 on the database",
-			slog.String("path", path), slog.String("mode", info.Mode().Perm().String()))
-	}
-	if s.writer, s.reader, err = s.dialect.connect(path); err != nil {
+	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	err = patiently(ctx, s.dialect.busy, func() error { return s.dialect.claim(ctx, path, s.writer) })
-	if err != nil {
-		return err
-	}
-	if err := s.migrate(ctx, path); err != nil {
-		return err
-	}
-	seq, err := lastChange(ctx, s.reader)
+	seq, err := s.lastChange(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,39 +92,6 @@ func (s *Store) open(ctx context.Context, path string) error {
 	s.tasks.Go(func() { s.followChanges(background, seq) })
 	s.tasks.Go(func() { s.pruneNowAndThen(background) })
 	return nil
-}
-
-// migrate applies what is missing of the schema.
-func (s *Store) migrate(ctx context.Context, path string) error {
-	folder, err := fs.Sub(schemas, s.dialect.schema)
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(s.dialect.goose, s.writer, folder, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	// Two processes may start at once, and SQLite has no lock that outlives a
-	// transaction. Each step is one transaction, so whoever comes second fails at
-	// the step, whole, and finds it done when looking again.
-	again := func(err error) bool { _, fault := errors.AsType[*Fault](err); return !fault }
-	return patiently(ctx, again, func() error {
-		have, want, err := provider.GetVersions(ctx)
-		if err == nil && have > want {
-			return &Fault{
-				At:      "dsn",
-				Problem: fmt.Sprintf("the database %s has schema %d and was written by a newer gatehouse; this one knows schema %d", path, have, want),
-				Fix:     "run the newer version, or restore the backup that was made before it",
-			}
-		}
-		if err == nil && have < want {
-			_, err = provider.Up(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("bring the schema up to date: %w", err)
-		}
-		return nil
-	})
 }
 
 // patiently tries until it works, at most ten times within about a second, as
@@ -166,21 +123,8 @@ func (s *Store) Close() error {
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := lastChange(ctx, s.reader)
+	_, err := s.lastChange(ctx)
 	return err
-}
-
-// inTx runs do in a transaction that has the write lock from its beginning.
-func (s *Store) inTx(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after Commit
-	if err := do(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
 }
 
 // pause waits for d, or less when ctx ends; it tells whether ctx goes on.

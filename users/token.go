@@ -3,8 +3,11 @@ package users
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Token is what is remembered of a refresh token: not the token, only its id.
@@ -48,8 +51,8 @@ func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, sta
 		revokedAt = &at
 	}
 	defer s.standing.drop(t.ID) // also after an error: a commit may have failed after it was done
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statement, t.ID, t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), revokedAt, int64(FamilyOf(t.ID)))
+	return s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement, storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), revokedAt, int64(FamilyOf(t.ID)))
 		return err
 	})
 }
@@ -57,9 +60,25 @@ func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, sta
 // Revoked tells whether a token of that id was revoked, by any process.
 func (s *Store) Revoked(ctx context.Context, jti string) (bool, error) {
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, jti).Scan(&n)
+	err := s.read(ctx, func(ctx context.Context, db reads) error {
+		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, storedID(jti)).Scan(&n)
+	})
 	return n > 0, err
 }
+
+// storedID is how the id of a token stands in the database. PostgreSQL has no texts
+// with U+0000 or bytes that are not UTF-8, which a token that others made may have
+// there; such an id is written in hex digits.
+func storedID(jti string) string {
+	const mark = "hex:"
+	if storable(jti) && !strings.HasPrefix(jti, mark) {
+		return jti
+	}
+	return mark + hex.EncodeToString([]byte(jti))
+}
+
+// storable tells whether every database can have text in a column.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 // microsOrNull returns nil for the zero moment.
 func microsOrNull(t time.Time) *int64 {
@@ -85,7 +104,10 @@ func micros(t time.Time) int64 {
 // TokenState tells whether a refresh token was revoked, and whether that was because
 // it was exchanged for another.
 func (s *Store) TokenState(ctx context.Context, jti string) (revoked, exchanged bool, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT revoked_at IS NOT NULL, next_jti IS NOT NULL FROM tokens WHERE jti = $1`, jti).Scan(&revoked, &exchanged)
+	err = s.read(ctx, func(ctx context.Context, db reads) error {
+		return db.QueryRowContext(ctx, `SELECT revoked_at IS NOT NULL, next_jti IS NOT NULL FROM tokens WHERE jti = $1`,
+			storedID(jti)).Scan(&revoked, &exchanged)
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, false, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,10 +17,11 @@ import (
 	"gatehouse/users/userstest"
 )
 
-func TestRevocation(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	s := userstest.Open(t, userstest.At(path))
-	other := userstest.Open(t, userstest.At(path))
+func TestRevocation(t *testing.T) { userstest.Each(t, testRevocation) }
+
+func testRevocation(t *testing.T, place *userstest.Place) {
+	s := userstest.Open(t, userstest.In(place))
+	other := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	nobody := int64(4711)
 	soon := time.Now().Add(time.Hour)
@@ -65,10 +65,11 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-func TestTokenColumns(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
+func TestTokenColumns(t *testing.T) { userstest.Each(t, testTokenColumns) }
+
+func testTokenColumns(t *testing.T, place *userstest.Place) {
 	now := time.Unix(1_800_000_000, 0)
-	s := userstest.Open(t, userstest.At(path), userstest.Now(func() time.Time { return now }))
+	s := userstest.Open(t, userstest.In(place), userstest.Now(func() time.Time { return now }))
 	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
 	token := users.Token{ID: "a", UserID: &u.ID, IssuedAt: now.Add(-time.Hour), Expires: now.Add(time.Hour)}
 	if err := s.RecordToken(t.Context(), token); err != nil {
@@ -82,13 +83,8 @@ func TestTokenColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := func() string {
-		db, err := sql.Open("sqlite", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = db.Close() }()
 		var user, issued, expires, revoked sql.Null[int64]
-		err = db.QueryRowContext(t.Context(), `SELECT user_id, issued_at, expires_at, revoked_at FROM tokens`).Scan(&user, &issued, &expires, &revoked)
+		err := place.Row(t, `SELECT user_id, issued_at, expires_at, revoked_at FROM tokens`, &user, &issued, &expires, &revoked)
 		return fmt.Sprint(user, issued, expires, revoked, err)
 	}
 	if got, want := row(), "{1 true} {1799996400000000 true} {1800003600000000 true} {1800000000000000 true} <nil>"; got != want {
@@ -103,10 +99,11 @@ func TestTokenColumns(t *testing.T) {
 }
 
 // Two processes write at once, and none hears that the database is locked.
-func TestStormFromTwoProcesses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	server := userstest.Open(t, userstest.At(path))
-	command := userstest.Open(t, userstest.At(path))
+func TestStormFromTwoProcesses(t *testing.T) { userstest.Each(t, testStormFromTwoProcesses) }
+
+func testStormFromTwoProcesses(t *testing.T, place *userstest.Place) {
+	server := userstest.Open(t, userstest.In(place))
+	command := userstest.Open(t, userstest.In(place))
 	u := userstest.Add(t, server, users.NewUser{Username: "ada", Password: "secret"})
 	soon := time.Now().Add(time.Hour)
 	var group sync.WaitGroup
@@ -150,18 +147,24 @@ func TestStormFromTwoProcesses(t *testing.T) {
 	}
 }
 
+// revokeIn names the variable by which the process that is killed learns its database.
+const revokeIn = "GATEHOUSE_TEST_REVOKE_IN"
+
 // A process is killed in the middle of revoking. What it said was revoked, is.
 func TestRevocationsOutliveAKilledProcess(t *testing.T) {
-	const variable = "GATEHOUSE_TEST_REVOKE_IN"
-	if path := os.Getenv(variable); path != "" {
-		revokeForEver(t, path)
+	if place := os.Getenv(revokeIn); place != "" {
+		driver, dsn, _ := strings.Cut(place, " ")
+		revokeForEver(t, users.Config{Driver: driver, DSN: dsn})
 		return
 	}
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
+	userstest.Each(t, testRevocationsOutliveAKilledProcess)
+}
+
+func testRevocationsOutliveAKilledProcess(t *testing.T, place *userstest.Place) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$")
-	child.Env = append(os.Environ(), variable+"="+path)
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestRevocationsOutliveAKilledProcess$")
+	child.Env = append(os.Environ(), revokeIn+"="+place.Config.Driver+" "+place.Config.DSN)
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +187,7 @@ func TestRevocationsOutliveAKilledProcess(t *testing.T) {
 	if len(said) < 50 {
 		t.Fatalf("the process said %d lines", len(said))
 	}
-	s := userstest.Open(t, userstest.At(path))
+	s := userstest.Open(t, userstest.In(place))
 	for _, id := range said {
 		if revoked, err := s.Revoked(t.Context(), id); !revoked || err != nil {
 			t.Errorf("%s: revoked is %t, %v", id, revoked, err)
@@ -192,8 +195,8 @@ func TestRevocationsOutliveAKilledProcess(t *testing.T) {
 	}
 }
 
-func revokeForEver(t *testing.T, path string) {
-	s := userstest.Open(t, userstest.At(path))
+func revokeForEver(t *testing.T, in users.Config) {
+	s := userstest.Open(t, userstest.In(&userstest.Place{Config: in}))
 	var group sync.WaitGroup
 	for worker := range 4 {
 		group.Go(func() {

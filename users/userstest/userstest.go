@@ -1,10 +1,9 @@
-// Package userstest opens real stores for the tests of other rooms: a file in a
-// directory of the test, and hashes that cost next to nothing.
+// Package userstest opens real stores for tests: a file in a directory of the test, or
+// a database of a real PostgreSQL, and hashes that cost next to nothing.
 package userstest
 
 import (
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,14 +15,19 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	path    string
+	config  users.Config
 	hashing password.Config
 	parts   users.Parts
 }
 
 // At opens the file of that path, which may be open elsewhere: two stores on one
 // file are what two processes are.
-func At(path string) Option { return func(s *settings) { s.path = path } }
+func At(path string) Option {
+	return func(s *settings) { s.config = users.Config{Driver: "sqlite", DSN: path} }
+}
+
+// In opens that database, which may be open elsewhere.
+func In(p *Place) Option { return func(s *settings) { s.config = p.Config } }
 
 // Now gives the store its time.
 func Now(now func() time.Time) Option { return func(s *settings) { s.parts.Now = now } }
@@ -45,11 +49,11 @@ func Open(t testing.TB, opts ...Option) *users.Store {
 	for _, o := range opts {
 		o(&s)
 	}
-	if s.path == "" {
-		s.path = filepath.Join(t.TempDir(), "gatehouse.db")
+	if s.config.DSN == "" {
+		s.config = SQLite(t).Config
 	}
 	s.parts.Hasher = hasher(t, s.hashing)
-	store, err := users.Open(t.Context(), users.Config{Driver: "sqlite", DSN: s.path}, s.parts)
+	store, err := users.Open(t.Context(), s.config, s.parts)
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}
