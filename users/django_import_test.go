@@ -243,8 +243,10 @@ func testHashesThatCannotBeVerifiedAreNamed(t *testing.T, place *userstest.Place
 	}
 }
 
-func TestMatchesWritesNothing(t *testing.T) {
-	s := legacyStore(t)
+func TestMatchesWritesNothing(t *testing.T) { userstest.Each(t, testMatchesWritesNothing) }
+
+func testMatchesWritesNothing(t *testing.T, place *userstest.Place) {
+	s := legacyStore(t, place)
 	mustImport(t, s, dumpOf(userRecord(5, "old", `password="md5$seasalt$7d30fbb9b4e214220ee9c82d1410b991"`)))
 	u := live(t, s, 5)
 	for plain, want := range map[string]bool{"pässwörd-密码": true, "wrong": false} {

@@ -21,31 +21,49 @@ import (
 // djangoSite is a real Django with a database of its own.
 type djangoSite struct {
 	python   string
+	place    *userstest.Place
 	database string
 	environ  []string
 }
 
-// newDjangoSite migrates a new database. Without Django the test is skipped, or
+// newDjangoSite migrates a new database, of the kind that the place is. Without Django the test is skipped, or
 // fails where nothing may be missing.
-func newDjangoSite(t *testing.T, environ ...string) *djangoSite {
+func newDjangoSite(t *testing.T, place *userstest.Place, environ ...string) *djangoSite {
 	t.Helper()
 	missing := t.Skip
 	if os.Getenv("GATEHOUSE_TEST_REQUIRE") != "" {
 		missing = t.Fatal
 	}
-	s := &djangoSite{database: filepath.Join(t.TempDir(), "db.sqlite3"), environ: environ}
+	own := place.New(t)
+	s := &djangoSite{place: own, database: own.Config.DSN, environ: environ}
+	modules := "django, rest_framework_simplejwt, argon2, bcrypt"
+	if place.IsPostgres() {
+		modules += ", psycopg2"
+	}
 	// Debian's packages belong to Debian's Python, which need not be the first.
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(python, "-c", "import django, rest_framework_simplejwt, argon2, bcrypt").Run() == nil {
+		if exec.Command(python, "-c", "import "+modules).Run() == nil {
 			s.python = python
 			break
 		}
 	}
 	if s.python == "" {
-		missing("Django with SimpleJWT, argon2 and bcrypt is not installed")
+		missing("not installed for Python: " + modules)
+	}
+	if len(environ) > 0 {
+		s.run(t, "", "migrate", "-v0") // the tables that a model of the site's own refers to
 	}
 	s.run(t, "", "migrate", "-v0", "--run-syncdb")
 	return s
+}
+
+// read reads the database of the site.
+func (s *djangoSite) read(t *testing.T, how users.DjangoReading) (*users.DjangoSite, error) {
+	t.Helper()
+	if strings.HasPrefix(s.database, "postgres://") {
+		return users.ReadDjangoPostgres(t.Context(), s.database, how)
+	}
+	return users.ReadDjangoSQLite(t.Context(), s.database, how)
 }
 
 // run executes a command of manage.py and returns what it prints.
@@ -128,15 +146,20 @@ func djangoPasswords(site map[string]djangoRow) map[string]string {
 }
 
 // legacyStore accepts every hash that gatehouse can verify.
-func legacyStore(t *testing.T) *users.Store {
+func legacyStore(t *testing.T, place *userstest.Place) *users.Store {
 	t.Helper()
-	return userstest.Open(t, userstest.Hashing(password.Config{AcceptLegacy: true, InsecureCheap: true, MaxQueue: 1000}))
+	return userstest.Open(t, userstest.In(place), userstest.Hashing(password.Config{AcceptLegacy: true, InsecureCheap: true, MaxQueue: 1000}))
 }
 
-func TestDjangoThereAndBack(t *testing.T) {
-	site := newDjangoSite(t)
+func TestDjangoThereAndBack(t *testing.T) { userstest.Each(t, testDjangoThereAndBack) }
+
+func testDjangoThereAndBack(t *testing.T, place *userstest.Place) {
+	site := newDjangoSite(t, place)
 	var jti struct{ Live, Revoked, Expired string }
 	decodeJSON(t, site.run(t, "", "fill"), &jti)
+	if place.IsPostgres() { // where a number that was named does not count as given
+		site.place.Exec(t, `SELECT setval(pg_get_serial_sequence('auth_user', 'id'), 500)`)
+	}
 	want := site.describe(t)
 	dump := filepath.Join(t.TempDir(), "dump.json")
 	site.run(t, "", "dumpdata", "auth.group", "auth.user", "token_blacklist", "--indent", "2", "--output", dump)
@@ -148,7 +171,7 @@ func TestDjangoThereAndBack(t *testing.T) {
 		read   func() (*users.DjangoSite, error)
 		coarse bool
 	}{
-		{"from its database", func() (*users.DjangoSite, error) { return users.ReadDjangoSQLite(t.Context(), site.database, how) }, false},
+		{"from its database", func() (*users.DjangoSite, error) { return site.read(t, how) }, false},
 		{"from a dump", func() (*users.DjangoSite, error) { return readDump(t, dump, how) }, true},
 		{"from a dump of everything with natural keys", func() (*users.DjangoSite, error) { return readDump(t, natural, how) }, true},
 	} {
@@ -157,7 +180,7 @@ func TestDjangoThereAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			store := legacyStore(t)
+			store := legacyStore(t, place.New(t))
 			report, err := store.ImportDjango(t.Context(), read, users.DjangoImport{})
 			if err != nil {
 				t.Fatal(err)
@@ -191,7 +214,7 @@ func TestDjangoThereAndBack(t *testing.T) {
 				t.Errorf("the second import: %+v, %v", again, err)
 			}
 			logInAll(t, store, djangoPasswords(want))
-			goBack(t, store, djangoPasswords(want))
+			goBack(t, place, store, djangoPasswords(want))
 			// A number that Django gave and took back must not become another's: only
 			// the database still knows.
 			if u, err := store.UserByName(t.Context(), "made here"); !tt.coarse && (err != nil || u.ID <= 500) {
@@ -256,7 +279,7 @@ func logInAll(t *testing.T, store *users.Store, passwords map[string]string) {
 
 // goBack loads what the store has into a new Django, which has other groups under
 // the same numbers, and logs in there.
-func goBack(t *testing.T, store *users.Store, passwords map[string]string) {
+func goBack(t *testing.T, place *userstest.Place, store *users.Store, passwords map[string]string) {
 	t.Helper()
 	userstest.Add(t, store, users.NewUser{Username: "made here", Password: "a password of gatehouse", Groups: []string{"new"}})
 	all, err := store.Users(t.Context())
@@ -269,7 +292,7 @@ func goBack(t *testing.T, store *users.Store, passwords map[string]string) {
 	}
 	path := filepath.Join(t.TempDir(), "back.json")
 	write(t, path, fixture.String())
-	site := newDjangoSite(t)
+	site := newDjangoSite(t, place)
 	write(t, path+".groups.json", `[{"model": "auth.group", "pk": 1, "fields": {"name": "wheel", "permissions": [1]}}]`)
 	site.run(t, "", "loaddata", "-v0", path+".groups.json")
 	site.run(t, "", "loaddata", "-v0", path)
@@ -295,13 +318,16 @@ func goBack(t *testing.T, store *users.Store, passwords map[string]string) {
 	}
 }
 
-func TestDjangoUserModelOfTheSite(t *testing.T) {
-	site := newDjangoSite(t, "SITE_MODEL=custom")
-	write(t, site.database+".json", `[
+func TestDjangoUserModelOfTheSite(t *testing.T) { userstest.Each(t, testDjangoUserModelOfTheSite) }
+
+func testDjangoUserModelOfTheSite(t *testing.T, place *userstest.Place) {
+	site := newDjangoSite(t, place, "SITE_MODEL=custom")
+	fixture := filepath.Join(t.TempDir(), "fixture.json")
+	write(t, fixture, `[
 		{"model": "auth.group", "pk": 3, "fields": {"name": "readers", "permissions": []}},
 		{"model": "members.member", "pk": 7, "fields": {"mail": "ada@example.com", "password": "md5$seasalt$7d30fbb9b4e214220ee9c82d1410b991",
 			"enabled": false, "since": "2024-01-02T03:04:05Z", "is_superuser": true, "last_login": null, "groups": [3], "user_permissions": []}}]`)
-	site.run(t, "", "loaddata", "-v0", site.database+".json")
+	site.run(t, "", "loaddata", "-v0", fixture)
 	how := users.DjangoReading{
 		UserModel: "members.Member", UserTable: "members_member",
 		Columns: map[string]string{
@@ -313,7 +339,7 @@ func TestDjangoUserModelOfTheSite(t *testing.T) {
 	site.run(t, "", "dumpdata", "--output", dump)
 	for name, read := range map[string]func(users.DjangoReading) (*users.DjangoSite, error){
 		"database": func(how users.DjangoReading) (*users.DjangoSite, error) {
-			return users.ReadDjangoSQLite(t.Context(), site.database, how)
+			return site.read(t, how)
 		},
 		"dump": func(how users.DjangoReading) (*users.DjangoSite, error) { return readDump(t, dump, how) },
 	} {

@@ -46,32 +46,56 @@ func (cfg Config) compilePostgres() (dialect, error) {
 	fault := func(at, problem, fix string, cause error) {
 		faults = append(faults, &Fault{At: at, Problem: problem, Fix: fix, Err: cause})
 	}
-	const form = "write postgres://user:password@host:5432/database?sslmode=verify-full"
 	if cfg.MaxConnections != 0 && cfg.MaxConnections < 2 {
 		fault("max_connections", fmt.Sprintf("%d connections are too few", cfg.MaxConnections), "write a number from 2 up", nil)
 	}
-	var conn *pgx.ConnConfig
-	switch dsn := cfg.DSN; {
-	case dsn == "" || dsn == DefaultConfig().DSN:
-		fault("dsn", "it is not said which PostgreSQL is meant", form, nil)
-	case !isPostgres(dsn) && !strings.Contains(dsn, "="):
-		fault("dsn", "the dsn is not one of PostgreSQL", form, nil)
-	default:
-		var err error
-		if conn, err = pgx.ParseConfig(dsn); err != nil {
-			// Not the text of the error: it may show a password that is in the wrong place.
-			path, isPath := errors.AsType[*fs.PathError](err)
-			if isPath {
-				fault("dsn", fmt.Sprintf("the dsn names the file %s, which cannot be read: %v", path.Path, path.Err), "create the file, or correct its path or rights", err)
-			} else {
-				fault("dsn", "the dsn cannot be read", form+"; in a URL, % : / ? # @ inside a password are written %25 %3A %2F %3F %23 %40", nil)
-			}
-		}
+	dsn := cfg.DSN
+	if dsn == DefaultConfig().DSN {
+		dsn = ""
+	}
+	conn, wrong := parsePostgres(dsn)
+	if wrong != nil {
+		faults = append(faults, wrong)
 	}
 	if len(faults) > 0 {
 		return dialect{}, errors.Join(faults...)
 	}
 	return postgresDialect(cfg, conn), nil
+}
+
+// parsePostgres reads a dsn. The fault does not show it.
+func parsePostgres(dsn string) (*pgx.ConnConfig, *Fault) {
+	const form = "write postgres://user:password@host:5432/database?sslmode=verify-full"
+	switch {
+	case dsn == "":
+		return nil, &Fault{At: "dsn", Problem: "it is not said which PostgreSQL is meant", Fix: form}
+	case !isPostgres(dsn) && !strings.Contains(dsn, "="):
+		return nil, &Fault{At: "dsn", Problem: "the dsn is not one of PostgreSQL", Fix: form}
+	}
+	conn, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		// Not the text of the error: it may show a password that is in the wrong place.
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, &Fault{At: "dsn", Problem: fmt.Sprintf("the dsn names the file %s, which cannot be read: %v", path.Path, path.Err), Fix: "create the file, or correct its path or rights", Err: err}
+		}
+		return nil, &Fault{At: "dsn", Problem: "the dsn cannot be read", Fix: form + "; in a URL, % : / ? # @ inside a password are written %25 %3A %2F %3F %23 %40"}
+	}
+	if conn.ConnectTimeout == 0 || conn.ConnectTimeout > time.Minute { // pgx waits two minutes
+		conn.ConnectTimeout = postgresConnect
+	}
+	// A server that vanished is noticed after half a minute, also by who only listens.
+	conn.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4,
+	}}).DialContext
+	if _, ok := conn.RuntimeParams["application_name"]; !ok {
+		conn.RuntimeParams["application_name"] = "gatehouse"
+	}
+	return conn, nil
+}
+
+// postgresPlace names a database for people.
+func postgresPlace(conn *pgx.ConnConfig) string {
+	return "PostgreSQL " + net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))) + "/" + conn.Database
 }
 
 func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
@@ -81,21 +105,13 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 			conn.RuntimeParams[name] = value
 		}
 	}
-	said("application_name", "gatehouse")
 	said("statement_timeout", strconv.FormatInt(statement.Milliseconds(), 10))
 	said("idle_in_transaction_session_timeout", strconv.FormatInt(postgresIdle.Milliseconds(), 10))
-	if conn.ConnectTimeout == 0 || conn.ConnectTimeout > time.Minute { // pgx waits two minutes
-		conn.ConnectTimeout = postgresConnect
-	}
 	// A server that was written to may have become a standby.
 	if conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	// A server that vanished is noticed after half a minute, also by who only listens.
-	conn.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4,
-	}}).DialContext
-	place := "PostgreSQL " + net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))) + "/" + conn.Database
+	place := postgresPlace(conn)
 	d := dialect{
 		place:   place,
 		goose:   goose.DialectPostgres,
@@ -293,6 +309,14 @@ func isLost(err error) bool {
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}
+
+// postgresMessage returns what the server says about an error.
+func postgresMessage(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Message
+	}
+	return ""
 }
 
 // postgresCode returns the SQLSTATE, or "".

@@ -32,6 +32,7 @@ func (p *program) importCommand() *cobra.Command {
 type djangoImport struct {
 	from      string
 	settings  string
+	fromFile  string
 	dryRun    bool
 	tokens    bool
 	userTable string
@@ -52,6 +53,8 @@ func (p *program) importDjango() *cobra.Command {
 with their ids, hashes, dates and groups. SOURCE is
 
   sqlite:///srv/site/db.sqlite3   the site's database, which is only read
+  postgres://user@host/database   the same; its password from PGPASSWORD, from
+                                  ~/.pgpass, or with the URL in --from-file
   dump.json                       what manage.py dumpdata auth.group auth.user wrote,
                                   from whatever database; - is standard input
 
@@ -62,6 +65,7 @@ With --settings it imports nobody, and prints the configuration that equals the
 SIMPLE_JWT of a site, which FILE holds as JSON; docs/django.md has the line that
 writes it. What has no equal is warned about.`,
 		Example: `  gatehouse import django --from sqlite:///srv/site/db.sqlite3 --dry-run
+  gatehouse import django --from 'postgres://site@db/site?sslmode=verify-full' --dry-run
   gatehouse import django --from dump.json --with-tokens --check alice
   gatehouse import django --from dump.json --user-model shop.customer --column username=email --column groups=
   gatehouse import django --settings simple_jwt.json`,
@@ -70,7 +74,7 @@ writes it. What has no equal is warned about.`,
 			if d.settings == "" {
 				return p.runImport(cmd.Context(), d)
 			}
-			for _, other := range []string{"from", "dry-run", "with-tokens", "user-table", "user-model", "column", "time-zone", "check", "password-stdin", "json"} {
+			for _, other := range []string{"from", "from-file", "dry-run", "with-tokens", "user-table", "user-model", "column", "time-zone", "check", "password-stdin", "json"} {
 				if cmd.Flags().Changed(other) {
 					return usage("gatehouse import django --settings "+d.settings, "--settings prints a configuration and imports nobody, so --%s has nothing to do", other)
 				}
@@ -79,7 +83,8 @@ writes it. What has no equal is warned about.`,
 		},
 	})
 	f := cmd.Flags()
-	f.StringVar(&d.from, "from", "", "`SOURCE`: sqlite:///path, a file that dumpdata wrote, or - for standard input")
+	f.StringVar(&d.from, "from", "", "`SOURCE`: sqlite:///path, postgres://user@host/database, a file that dumpdata wrote, or - for standard input")
+	f.StringVar(&d.fromFile, "from-file", "", "`FILE` that holds the SOURCE, for one with a password, which others could read among the arguments")
 	f.StringVar(&d.settings, "settings", "", "print the configuration that equals the SIMPLE_JWT of a site, which `FILE` holds as JSON, or - for standard input")
 	f.BoolVar(&d.dryRun, "dry-run", false, "say what would be done and keep nothing")
 	f.BoolVar(&d.tokens, "with-tokens", false, "take over refresh tokens too, so that what was revoked stays revoked")
@@ -102,6 +107,15 @@ func (p *program) runImport(ctx context.Context, d djangoImport) error {
 		return err
 	}
 	switch {
+	case d.from != "" && d.fromFile != "":
+		return usage(importHelp, "--from and --from-file name two sources; keep one of them")
+	case d.fromFile != "":
+		content, err := os.ReadFile(d.fromFile)
+		if err != nil {
+			return usage("name a file that holds the source", "%s cannot be read: %v", d.fromFile, reason(err))
+		}
+		d.from, d.fromFile = strings.TrimSpace(string(content)), ""
+		return p.runImport(ctx, d)
 	case d.from == "":
 		return usage("gatehouse import django --from dump.json", "there is no source; name one with --from")
 	case d.stdin && d.check == "":
@@ -177,6 +191,8 @@ func (p *program) readDjango(ctx context.Context, from string, how users.DjangoR
 			return nil, err
 		}
 		return users.ReadDjangoSQLite(ctx, path, how)
+	case isURL && slices.Contains([]string{"postgres", "postgresql", "postgis", "psql", "pgsql"}, scheme):
+		return users.ReadDjangoPostgres(ctx, from, how)
 	case isURL:
 		// Only the scheme is shown: there is a password in the rest.
 		return nil, usage("write a dump on the site: manage.py dumpdata auth.group auth.user --output dump.json; then: gatehouse import django --from dump.json",
@@ -203,7 +219,7 @@ func (p *program) readDjango(ctx context.Context, from string, how users.DjangoR
 func cannotOpen(path string, err error) error {
 	return &users.DjangoError{
 		Problems: []string{fmt.Sprintf("%s cannot be read: %v", path, reason(err))},
-		Fix:      "name a file that dumpdata wrote, or sqlite:///path",
+		Fix:      "name a file that dumpdata wrote, sqlite:///path, or postgres://user@host/database",
 		Err:      err,
 	}
 }

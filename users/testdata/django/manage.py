@@ -5,22 +5,30 @@
     manage.py describe           prints users and groups as Django has them
     manage.py anything-else      what Django has: migrate, dumpdata, loaddata
 
-The database is $SITE_DATABASE. $SITE_MODEL = custom has users who log in by email.
+The database is $SITE_DATABASE, a file or postgres://user@host:port/name. $SITE_MODEL = custom has users who log in by email.
 """
 
 import json
 import os
 import sys
+from urllib.parse import urlsplit
 
 import django
 from django.conf import settings
 
+database = {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SITE_DATABASE"]}
+if os.environ["SITE_DATABASE"].startswith("postgres://"):
+    url = urlsplit(os.environ["SITE_DATABASE"])
+    database = {
+        "ENGINE": "django.db.backends.postgresql", "NAME": url.path[1:],
+        "USER": url.username, "HOST": url.hostname, "PORT": url.port,
+    }
 custom = os.environ.get("SITE_MODEL") == "custom"
 settings.configure(
     SECRET_KEY="a key of forty-two characters, for tests only",
     USE_TZ=os.environ.get("SITE_USE_TZ", "1") == "1",
     TIME_ZONE=os.environ.get("SITE_TIME_ZONE", "UTC"),
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SITE_DATABASE"]}},
+    DATABASES={"default": database},
     DEFAULT_AUTO_FIELD="django.db.models.AutoField",
     AUTH_USER_MODEL="members.Member" if custom else "auth.User",
     PASSWORD_HASHERS=[
