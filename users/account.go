@@ -14,6 +14,9 @@ import (
 // ([ErrExists]); every value that cannot be accepted is a [*Fault]. Hashing may
 // answer [password.ErrBusy].
 func (s *Store) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	if s.site != nil {
+		return User{}, ErrManaged
+	}
 	u, err := n.check()
 	if err != nil {
 		return User{}, err
@@ -62,11 +65,17 @@ func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
 	if !storable(name) {
 		return User{}, ErrNotFound
 	}
+	if s.site != nil {
+		return s.siteUser(ctx, ByName, name)
+	}
 	return s.readUser(ctx, ` WHERE u.username = $1`, name)
 }
 
 // UserByID returns the account as it is now, or [ErrNotFound].
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
+	if s.site != nil {
+		return s.siteUser(ctx, ByID, id)
+	}
 	return s.readUser(ctx, ` WHERE u.id = $1`, id)
 }
 
@@ -80,6 +89,9 @@ func (s *Store) readUser(ctx context.Context, where string, args ...any) (u User
 
 // Users returns all accounts, ordered by name.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
+	if s.site != nil {
+		return s.site.users(ctx)
+	}
 	var all []User
 	err := s.read(ctx, func(ctx context.Context, db reads) (err error) {
 		all, err = readUsers(ctx, db, selectUsers+orderUsers)
@@ -93,6 +105,9 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 // [*Fault]. What [Store.LiveUser] held of it is dropped before it returns. To disable
 // an account ends its sessions, unless they are to be kept.
 func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, error) {
+	if s.site != nil {
+		return User{}, ErrManaged
+	}
 	c, err := c.check()
 	if err != nil {
 		return User{}, err
@@ -212,6 +227,9 @@ func addGroups(ctx context.Context, tx *sql.Tx, id int64, groups []string) error
 // SetPassword gives the account of that name a new password; "" makes one that
 // cannot log in. It ends all sessions of the user. Its errors are [ErrNotFound], [*Fault], [password.ErrBusy].
 func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
+	if s.site != nil {
+		return ErrManaged
+	}
 	encoded := password.Unusable()
 	if plain != "" {
 		if err := checkPassword(plain); err != nil {
@@ -247,6 +265,9 @@ func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 // number is never given again. Its sessions go with it; the ids of its refresh
 // tokens stay, without a user.
 func (s *Store) DeleteUser(ctx context.Context, name string) error {
+	if s.site != nil {
+		return ErrManaged
+	}
 	if !storable(name) {
 		return ErrNotFound
 	}

@@ -43,11 +43,14 @@ type Config struct {
 	// AcquireTimeout is how long a request waits for a connection to PostgreSQL,
 	// new or free, before it is answered with 503. 0 (default) is 2s.
 	AcquireTimeout time.Duration `mapstructure:"acquire_timeout"`
+
+	// Users is who the users are: those of the store, or those of a Django site.
+	Users SiteConfig `mapstructure:"users"`
 }
 
 // DefaultConfig returns the configuration of a house that says nothing.
 func DefaultConfig() Config {
-	return Config{Driver: "sqlite", DSN: "/var/lib/gatehouse/gatehouse.db"}
+	return Config{Driver: "sqlite", DSN: "/var/lib/gatehouse/gatehouse.db", Users: SiteConfig{Source: "own"}}
 }
 
 // Fault is one value that cannot be accepted: a key of [Config] or a field of an
@@ -118,5 +121,6 @@ func isPostgres(dsn string) bool {
 // no database.
 func Check(cfg Config) error {
 	_, err := cfg.compile()
-	return err
+	_, _, siteErr := cfg.Users.compile()
+	return errors.Join(err, siteErr)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"log/slog"
-	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -37,9 +36,7 @@ type dialect struct {
 	forUpdate, forShare string
 	// lockUsers keeps others from writing accounts until the transaction ends. May be nil.
 	lockUsers func(ctx context.Context, tx *sql.Tx) error
-	// patience bounds a call: how long it waits for a connection, and how long it
-	// may take with it. Zero: as long as the caller waits.
-	patience struct{ acquire, call time.Duration }
+	patience  patience
 	// listen calls wake whenever the feed may have grown, until ctx ends or the
 	// connection is lost. May be nil: the feed is asked now and then.
 	listen func(ctx context.Context, wake func()) error

@@ -74,6 +74,9 @@ type DjangoLocked struct {
 // account's here, nothing is written and all such conflicts come as one
 // [*DjangoError]. Whose hash it changes, or whom it disables, has no session left.
 func (s *Store) ImportDjango(ctx context.Context, site *DjangoSite, how DjangoImport) (DjangoReport, error) {
+	if s.site != nil {
+		return DjangoReport{}, ErrManaged
+	}
 	m := &djangoImport{site: site, how: how, now: s.now(), advance: s.dialect.advance, end: s.endSessions}
 	m.report.DryRun = how.DryRun
 	m.report.Warnings = slices.Clone(site.warnings)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -51,6 +52,11 @@ func djangoPostgres(conn *pgx.ConnConfig) djangoEngine {
 				config.RuntimeParams["default_transaction_read_only"] = "on"
 			}
 			return stdlib.OpenDB(*config), nil
+		},
+		remote: true,
+		// Django's columns have a zone there, also with USE_TZ = False.
+		moment: func(at time.Time, _ *time.Location) string {
+			return at.UTC().Format("2006-01-02 15:04:05.000000Z07:00")
 		},
 		begin:  &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		table:  quotedPath,

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -38,6 +39,12 @@ func djangoSQLite(path string) djangoEngine {
 				parameters = url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(10000)"}, "_txlock": {"immediate"}}
 			}
 			return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: absolute, RawQuery: parameters.Encode()}).String())
+		},
+		moment: func(at time.Time, zone *time.Location) string {
+			if zone == nil {
+				zone = time.UTC
+			}
+			return at.In(zone).Format("2006-01-02 15:04:05.000000")
 		},
 		begin: nil, // what a transaction reads is always of one moment
 		table: quoted,

@@ -12,8 +12,11 @@ import (
 
 // djangoEngine is all in which one database of a site differs from another.
 type djangoEngine struct {
-	place   string // which database it is, for people; without a secret
-	open    func(write bool) (*sql.DB, error)
+	place  string // which database it is, for people; without a secret
+	open   func(write bool) (*sql.DB, error)
+	remote bool // a server, not a file
+	// moment is a time as a column of the site takes it.
+	moment  func(at time.Time, zone *time.Location) string
 	begin   *sql.TxOptions           // of a transaction that sees one moment and cannot write
 	table   func(name string) string // as it stands in a statement
 	asked   func(name string) string // as the queries below want it
@@ -58,6 +61,17 @@ func newDjangoTables(engine djangoEngine, tx *sql.Tx, how DjangoReading) *django
 }
 
 func (d *djangoTables) all(ctx context.Context) error {
+	if err := d.everybody(ctx); err != nil {
+		return err
+	}
+	if err := d.lastNumber(ctx); err != nil {
+		return err
+	}
+	return d.readTokens(ctx)
+}
+
+// everybody reads users and groups.
+func (d *djangoTables) everybody(ctx context.Context) error {
 	columns, err := d.userColumns(ctx)
 	if err != nil {
 		return err
@@ -67,17 +81,10 @@ func (d *djangoTables) all(ctx context.Context) error {
 		return err
 	}
 	id := d.how.column("id")
-	err = d.each(ctx, d.table, columns, func(row map[string]any) {
+	return d.each(ctx, d.table, columns, func(row map[string]any) {
 		n, _ := asNumber(row[id])
 		d.user(fmt.Sprintf("%s %v", d.table, row[id]), row, members[n])
 	})
-	if err != nil {
-		return err
-	}
-	if err := d.lastNumber(ctx); err != nil {
-		return err
-	}
-	return d.readTokens(ctx)
 }
 
 // userColumns returns the columns to be read, after looking that they are there:
@@ -142,12 +149,16 @@ func (d *djangoTables) texts(ctx context.Context, query string, args ...any) ([]
 
 // each calls do with every row of a table.
 func (d *djangoTables) each(ctx context.Context, table string, columns []string, do func(row map[string]any)) error {
+	return d.eachWhere(ctx, table, columns, "", nil, do)
+}
+
+func (d *djangoTables) eachWhere(ctx context.Context, table string, columns []string, where string, args []any, do func(row map[string]any)) error {
 	expressions := make([]string, len(columns))
 	for i, column := range columns {
 		expressions[i] = d.engine.column(column)
 	}
 	//nolint:gosec // names cannot be parameters; they are quoted, and exist
-	rows, err := d.tx.QueryContext(ctx, "SELECT "+strings.Join(expressions, ", ")+" FROM "+d.engine.table(table))
+	rows, err := d.tx.QueryContext(ctx, "SELECT "+strings.Join(expressions, ", ")+" FROM "+d.engine.table(table)+where, args...)
 	if err != nil {
 		return err
 	}
@@ -191,27 +202,9 @@ func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""
 
 // groups reads auth_group and the memberships, which are returned by user.
 func (d *djangoTables) groups(ctx context.Context) (map[int64][]djangoRef, error) {
-	table := d.how.column("groups")
-	switch table {
-	case "":
-		return nil, nil
-	case "groups":
-		table = d.table + "_groups"
-	}
-	have, err := d.columns(ctx, table)
-	if err != nil {
+	table, owner, err := d.membership(ctx)
+	if err != nil || table == "" {
 		return nil, err
-	}
-	// The table of a model app.Account has account_id where auth_user has user_id.
-	others := slices.DeleteFunc(slices.Clone(have), func(name string) bool { return name == "id" || name == "group_id" })
-	if len(others) != 1 || !slices.Contains(have, "group_id") {
-		return nil, djangoProblem(nil, "name it with --column groups=TABLE, or say --column groups= if users have no groups",
-			"there is no table %s that ties users to groups", table)
-	}
-	if group, err := d.columns(ctx, "auth_group"); err != nil {
-		return nil, err
-	} else if !slices.Contains(group, "id") || !slices.Contains(group, "name") {
-		return nil, djangoProblem(nil, "say --column groups= if users have no groups", "the database has no table auth_group with id and name")
 	}
 	err = d.each(ctx, "auth_group", []string{"id", "name"}, func(row map[string]any) {
 		id, isNumber := asNumber(row["id"])
@@ -227,8 +220,8 @@ func (d *djangoTables) groups(ctx context.Context) (map[int64][]djangoRef, error
 		return nil, err
 	}
 	members := map[int64][]djangoRef{}
-	err = d.each(ctx, table, []string{others[0], "group_id"}, func(row map[string]any) {
-		user, isUser := asNumber(row[others[0]])
+	err = d.each(ctx, table, []string{owner, "group_id"}, func(row map[string]any) {
+		user, isUser := asNumber(row[owner])
 		group, isGroup := asNumber(row["group_id"])
 		if !isUser || !isGroup || group < 1 {
 			d.problem("%s: a row does not name a user and a group by number", table)
@@ -237,6 +230,33 @@ func (d *djangoTables) groups(ctx context.Context) (map[int64][]djangoRef, error
 		members[user] = append(members[user], djangoRef{id: group})
 	})
 	return members, err
+}
+
+// membership returns the table that ties users to groups, and its column that names
+// the user; no table if the site has no groups.
+func (d *djangoTables) membership(ctx context.Context) (table, user string, err error) {
+	switch table = d.how.column("groups"); table {
+	case "":
+		return "", "", nil
+	case "groups":
+		table = d.table + "_groups"
+	}
+	have, err := d.columns(ctx, table)
+	if err != nil {
+		return "", "", err
+	}
+	// The table of a model app.Account has account_id where auth_user has user_id.
+	others := slices.DeleteFunc(slices.Clone(have), func(name string) bool { return name == "id" || name == "group_id" })
+	if len(others) != 1 || !slices.Contains(have, "group_id") {
+		return "", "", djangoProblem(nil, "name it with --column groups=TABLE, or say --column groups= if users have no groups",
+			"there is no table %s that ties users to groups", table)
+	}
+	if group, err := d.columns(ctx, "auth_group"); err != nil {
+		return "", "", err
+	} else if !slices.Contains(group, "id") || !slices.Contains(group, "name") {
+		return "", "", djangoProblem(nil, "say --column groups= if users have no groups", "the database has no table auth_group with id and name")
+	}
+	return table, others[0], nil
 }
 
 // lastNumber reads the highest number that the site ever gave: a token of a user

@@ -38,6 +38,9 @@ func (s *Store) UserBy(ctx context.Context, by Column, value string) (User, erro
 }
 
 func (s *Store) userByEmail(ctx context.Context, email string) (User, error) {
+	if s.site != nil {
+		return s.siteUser(ctx, ByEmail, email)
+	}
 	var all []User
 	err := s.read(ctx, func(ctx context.Context, db reads) (err error) {
 		all, err = readUsers(ctx, db, selectUsers+` WHERE u.email = $1`+orderUsers, email)

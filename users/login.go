@@ -65,6 +65,9 @@ func (s *Store) AuthenticateBy(ctx context.Context, by Column, value, plain stri
 // it is no longer what was verified. It returns the hash that the account has now,
 // as far as is known. The login succeeds either way.
 func (s *Store) rehash(ctx context.Context, u User, plain string) string {
+	if s.site != nil && !s.site.cfg.UpgradeHashes {
+		return u.Password
+	}
 	encoded, err := s.hasher.Hash(ctx, plain)
 	if err == nil {
 		err = s.replaceHash(ctx, u, encoded)
@@ -83,6 +86,9 @@ func (s *Store) rehash(ctx context.Context, u User, plain string) string {
 // replaceHash is a compare-and-swap: a password that was changed in the meantime
 // must not come back.
 func (s *Store) replaceHash(ctx context.Context, u User, encoded string) error {
+	if s.site != nil {
+		return s.replaceSiteHash(ctx, u, encoded)
+	}
 	var id int64
 	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `UPDATE users SET password = $1 WHERE id = $2 AND password = $3 RETURNING id`,

@@ -102,6 +102,9 @@ func (s *Store) StartSession(ctx context.Context, user User, refresh Token, acce
 	if note {
 		s.live.drop(user.ID)
 	}
+	if err == nil {
+		s.noteAtSite(ctx, user, refresh.IssuedAt)
+	}
 	return err
 }
 

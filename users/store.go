@@ -32,6 +32,7 @@ type Store struct {
 	found    *found
 	standing *standing
 	ended    ended
+	site     *site // nil: users are the store's own
 
 	watchers watchers
 
@@ -43,7 +44,8 @@ type Store struct {
 // up to date. What the operator can mend comes as [*Fault].
 func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	d, err := cfg.compile()
-	if err != nil {
+	engine, how, siteErr := cfg.Users.compile()
+	if err := errors.Join(err, siteErr); err != nil {
 		return nil, err
 	}
 	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding()}
@@ -60,6 +62,14 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 		s.now = time.Now
 	}
 	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(d.explain(err), s.Close())
+	}
+	if engine != nil {
+		if s.site, err = openSite(ctx, cfg.Users, *engine, how, s.logger); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if err := s.claimUsers(ctx); err != nil {
 		return nil, errors.Join(d.explain(err), s.Close())
 	}
 	return s, nil
@@ -113,6 +123,9 @@ func (s *Store) Close() error {
 	}
 	s.tasks.Wait()
 	var faults []error
+	if s.site != nil {
+		faults = append(faults, s.site.close())
+	}
 	for _, db := range []*sql.DB{s.reader, s.writer} { // the last to close tidies the file
 		if db != nil {
 			faults = append(faults, db.Close())

@@ -42,8 +42,35 @@ func (s *Store) inTx(ctx context.Context, do func(ctx context.Context, tx *sql.T
 }
 
 func (s *Store) transact(ctx context.Context, w work, do func(ctx context.Context, tx *sql.Tx) error) error {
-	return s.insist(ctx, w, s.writer, func(ctx context.Context, conn *sql.Conn) (committing bool, err error) {
-		tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
+	how := &sql.TxOptions{Isolation: s.dialect.isolation}
+	return s.link(s.writer).transact(ctx, w, how, do)
+}
+
+// read runs do with a connection that reads.
+func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads) error) error {
+	return s.link(s.reader).insist(ctx, work{repeatable: true}, func(ctx context.Context, conn *sql.Conn) (bool, error) {
+		return false, do(ctx, conn)
+	})
+}
+
+func (s *Store) link(pool *sql.DB) link {
+	return link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience}
+}
+
+// link is a pool of connections, and how much is put up with.
+type link struct {
+	pool     *sql.DB
+	judge    func(err error) verdict // of a transaction that failed
+	patience patience
+}
+
+// patience bounds a call: how long it waits for a connection, and how long it may
+// take with it. Zero: as long as the caller waits.
+type patience struct{ acquire, call time.Duration }
+
+func (l link) transact(ctx context.Context, w work, how *sql.TxOptions, do func(ctx context.Context, tx *sql.Tx) error) error {
+	return l.insist(ctx, w, func(ctx context.Context, conn *sql.Conn) (committing bool, err error) {
+		tx, err := conn.BeginTx(ctx, how)
 		if err != nil {
 			return false, err
 		}
@@ -55,25 +82,18 @@ func (s *Store) transact(ctx context.Context, w work, do func(ctx context.Contex
 	})
 }
 
-// read runs do with a connection that reads.
-func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads) error) error {
-	return s.insist(ctx, work{repeatable: true}, s.reader, func(ctx context.Context, conn *sql.Conn) (bool, error) {
-		return false, do(ctx, conn)
-	})
-}
-
 // insist tries with a connection of the pool until it works, or is not worth trying.
-func (s *Store) insist(ctx context.Context, w work, pool *sql.DB, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
+func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
 	conflicts, losses := 0, 0
 	for {
-		committing, err := s.attempt(ctx, w, pool, try)
+		committing, err := l.attempt(ctx, w, try)
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return err
 		}
-		switch s.dialect.judge(err) {
+		switch l.judge(err) {
 		case conflict:
 			if conflicts++; conflicts < maxConflicts && pause(ctx, jitter(time.Duration(conflicts)*10*time.Millisecond)) {
 				continue
@@ -93,14 +113,14 @@ func (s *Store) insist(ctx context.Context, w work, pool *sql.DB, try func(ctx c
 	}
 }
 
-// attempt tries once, within the patience of the dialect.
-func (s *Store) attempt(ctx context.Context, w work, pool *sql.DB, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) (committing bool, err error) {
-	if limit := s.dialect.patience.call; limit > 0 && !w.long {
+// attempt tries once.
+func (l link) attempt(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) (committing bool, err error) {
+	if limit := l.patience.call; limit > 0 && !w.long {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	conn, err := s.acquire(ctx, pool)
+	conn, err := l.connection(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -108,19 +128,19 @@ func (s *Store) attempt(ctx context.Context, w work, pool *sql.DB, try func(ctx 
 	return try(ctx, conn)
 }
 
-func (s *Store) acquire(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
-	limit := s.dialect.patience.acquire
+func (l link) connection(ctx context.Context) (*sql.Conn, error) {
+	limit := l.patience.acquire
 	if limit == 0 {
-		return pool.Conn(ctx)
+		return l.pool.Conn(ctx)
 	}
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conn, err := pool.Conn(waiting)
+	conn, err := l.pool.Conn(waiting)
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
 		return nil, fmt.Errorf("no connection to the database within %v: %w", limit, errSlow)
 	}
 	return conn, err
 }
 
-// errSlow is that something took longer than the patience of the dialect.
+// errSlow is that something took longer than it may.
 var errSlow = errors.New("it takes too long")

@@ -17,6 +17,10 @@ func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, 
 	if first.User == "" || store == nil {
 		return nil
 	}
+	if store.Managed() {
+		logger.Warn("the first user is not made: users are those of a Django site (store.users); delete the section bootstrap")
+		return nil
+	}
 	present, err := store.Users(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for users: %w", err)

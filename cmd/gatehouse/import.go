@@ -124,6 +124,9 @@ func (p *program) runImport(ctx context.Context, d djangoImport) error {
 		return usage("name the file of the dump", "standard input cannot be both the dump and the password")
 	}
 	return p.withStore(ctx, func(ctx context.Context, store *users.Store) error {
+		if store.Managed() {
+			return failed(errors.New("the users are read from the site as they are asked for (store.users), and are not imported"), "write store.users.source: own, and import then")
+		}
 		progress := newProgress(p.stderr)
 		how.Progress = func(rows int) { progress.show("reading", rows, 0) }
 		site, err := p.readDjango(ctx, d.from, how)

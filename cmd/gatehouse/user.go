@@ -57,6 +57,9 @@ func (p *program) userAdd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				// Before the password is asked for: nobody likes to type twice for nothing.
+				if store.Managed() {
+					return explain(users.ErrManaged, args[0])
+				}
 				if _, err := store.UserByName(ctx, args[0]); err == nil {
 					return explain(users.ErrExists, args[0])
 				}
@@ -219,6 +222,9 @@ func (p *program) userPasswd() *cobra.Command {
 				if err != nil {
 					return explain(err, args[0])
 				}
+				if store.Managed() {
+					return explain(users.ErrManaged, args[0])
+				}
 				plain, err := p.password(ctx, stdin)
 				if err != nil {
 					return err
@@ -306,6 +312,8 @@ func (p *program) withStore(ctx context.Context, do func(context.Context, *users
 func explain(err error, name string) error {
 	var fault *users.Fault
 	switch {
+	case errors.Is(err, users.ErrManaged):
+		return failed(errors.New("the users are those of a Django site (store.users), and are managed there"), "the admin of the site, or: manage.py changepassword "+name)
 	case errors.Is(err, users.ErrNotFound):
 		return failed(fmt.Errorf("there is no user %q", name), "gatehouse user list")
 	case errors.Is(err, users.ErrExists):

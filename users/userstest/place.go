@@ -1,6 +1,7 @@
 package userstest
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"testing"
@@ -66,7 +67,7 @@ func (p *Place) Exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
 	db := p.open(t)
 	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
@@ -91,6 +92,7 @@ func Load(in Input) (*Loaded, error) {
 	l.readTwins(reflect.ValueOf(&l.File).Elem(), "", in.Only)
 	l.anchorStore()
 	l.anchorKeys()
+	l.anchorSite()
 	l.checkBootstrap(in.Only)
 	l.warn()
 	return l, l.Err()
@@ -181,6 +183,17 @@ func (l *Loaded) anchorKeys() {
 	if dir := l.Tokens.KeyDir; dir != "" && !filepath.IsAbs(dir) && l.layerOf("tokens.key_dir") == 1 {
 		l.Tokens.KeyDir = filepath.Join(filepath.Dir(l.Path), dir)
 	}
+}
+
+// anchorSite does the same for the database of a Django site.
+func (l *Loaded) anchorSite() {
+	said := l.places.find("store.users.dsn")
+	path := strings.TrimPrefix(l.Store.Users.DSN, "sqlite:///")
+	// sqlite:///x may be a relative path and an absolute one; it is taken for absolute.
+	if said.line == 0 || said.source != "" || path == "" || path != l.Store.Users.DSN || strings.Contains(path, "://") || strings.Contains(path, "=") || filepath.IsAbs(path) {
+		return
+	}
+	l.Store.Users.DSN = filepath.Join(filepath.Dir(l.Path), path)
 }
 
 func hasScheme(dsn string) bool {
