@@ -25,8 +25,13 @@ type Place struct {
 // promises that holds, not what one database does.
 func Each(t *testing.T, test func(t *testing.T, at *Place)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+	t.Parallel() // most of them wait more than they work
+	for name, place := range map[string]func(testing.TB) *Place{"sqlite": SQLite, "postgres": Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, place(t))
+		})
+	}
 }
 
 // SQLite returns a file that does not exist yet.
