@@ -122,7 +122,7 @@ func TestUnreadableDatabaseIsNoAnswer(t *testing.T) { onEach(t, testUnreadableDa
 
 func testUnreadableDatabaseIsNoAnswer(t *testing.T, in Config) {
 	c := &clock{now: time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC)}
-	s := openBare(t, in, Parts{Now: c.Now})
+	s := deaf(t, in, Parts{Now: c.Now})
 	u, err := s.CreateUser(t.Context(), NewUser{Username: "ada"})
 	if err != nil {
 		t.Fatal(err)
