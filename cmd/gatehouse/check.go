@@ -37,7 +37,7 @@ func (p *program) check(ctx context.Context) error {
 		// The thing asked about is not so.
 		return failed(err, "")
 	}
-	if err := rehearse(ctx, loaded); err != nil {
+	if err := rehearse(ctx, loaded, g.endpoints); err != nil {
 		return failed(err, "gatehouse explain METHOD URL")
 	}
 	tried := ""

@@ -33,6 +33,8 @@ type parts struct {
 	store   *users.Store
 	logger  *slog.Logger
 	metrics *proxy.Metrics // nil: nothing is counted
+
+	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
 
 // build compiles a configuration. Its error is everything wrong with it.
@@ -44,7 +46,10 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.authority = authority
-		g.endpoints, g.issuer = hasten(authority.Endpoints()), authority.Issuer()
+		g.endpoints, g.issuer = with.endpoints, authority.Issuer()
+		if g.endpoints == nil {
+			g.endpoints = hasten(authority.Endpoints())
+		}
 		outside.Verifier, outside.Endpoints, outside.Asserter = authority.Verifier(), g.endpoints, authority.Asserter()
 	}
 	// Without a verifier too, since its faults should be told together with those of the tokens.

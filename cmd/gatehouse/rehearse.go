@@ -17,6 +17,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/proxy"
+	"gatehouse/tokens"
 	"gatehouse/tokens/drf"
 	"gatehouse/tokens/keys"
 	"gatehouse/users"
@@ -34,12 +35,13 @@ type rehearsal struct {
 }
 
 // rehearse tries the `tests` of a configuration that has no fault, and returns an
-// error that joins those that fail.
-func rehearse(ctx context.Context, loaded *config.Loaded) error {
+// error that joins those that fail. endpoints are what its gateway answers itself: the
+// key of the rehearsal would add some where none signs.
+func rehearse(ctx context.Context, loaded *config.Loaded, endpoints []tokens.Endpoint) error {
 	if len(loaded.Tests) == 0 {
 		return nil
 	}
-	r, err := newRehearsal(ctx, *loaded)
+	r, err := newRehearsal(ctx, *loaded, endpoints)
 	if err != nil {
 		return fmt.Errorf("the tests of the configuration cannot be tried: %w", err)
 	}
@@ -54,7 +56,7 @@ func rehearse(ctx context.Context, loaded *config.Loaded) error {
 	return errors.Join(failures...)
 }
 
-func newRehearsal(ctx context.Context, loaded config.Loaded) (_ *rehearsal, err error) {
+func newRehearsal(ctx context.Context, loaded config.Loaded, endpoints []tokens.Endpoint) (_ *rehearsal, err error) {
 	r := &rehearsal{loaded: &loaded, known: map[string]users.User{}}
 	defer func() {
 		if err != nil {
@@ -71,8 +73,8 @@ func newRehearsal(ctx context.Context, loaded config.Loaded) (_ *rehearsal, err 
 	if err != nil {
 		return nil, err
 	}
-	loaded.Tokens.Keys = []keys.Config{key}
-	r.g, err = build(&loaded, parts{store: r.store, logger: slog.New(slog.DiscardHandler)})
+	loaded.Tokens = loaded.Tokens.Rehearsal(key)
+	r.g, err = build(&loaded, parts{store: r.store, logger: slog.New(slog.DiscardHandler), endpoints: endpoints})
 	return r, err
 }
 
@@ -116,7 +118,7 @@ func (r *rehearsal) try(ctx context.Context, test *config.Test) error {
 		if err != nil {
 			return err
 		}
-		q.carry(in, token)
+		r.g.carry(in, token)
 	}
 	return r.compare(test, r.g.gateway.Explain(in))
 }
@@ -136,8 +138,12 @@ func (r *rehearsal) token(ctx context.Context, as *config.As) (string, error) {
 				clear(r.known)
 			}
 		}
+		email := as.Email
+		if email == "" && r.loaded.Tokens.UserIDField == string(users.ByEmail) {
+			email = "somebody@test.invalid" // tokens are about an address, and the test about none
+		}
 		var err error
-		user, err = r.store.CreateUser(ctx, users.NewUser{Username: name, Email: as.Email, Groups: as.Groups})
+		user, err = r.store.CreateUser(ctx, users.NewUser{Username: name, Email: email, Groups: as.Groups})
 		if err != nil {
 			return "", err
 		}
