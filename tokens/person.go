@@ -3,6 +3,7 @@ package tokens
 import (
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"gatehouse/tokens/drf"
@@ -22,6 +23,16 @@ func (c Config) Signs() bool {
 	return c.KeyDir != "" || slices.ContainsFunc(c.Keys, func(k keys.Config) bool {
 		return k.Use == "sign" || k.Use == "" && k.PublicKey == "" && k.PublicKeyFile == ""
 	})
+}
+
+// LongestLife is for how long a token may be good that is signed now. Sliding tokens
+// are signed anew each time, and so count with what one lives.
+func (c Config) LongestLife() time.Duration {
+	longest := max(c.AccessLifetime, c.RefreshLifetime)
+	if c.Sliding.Enabled {
+		longest = max(longest, c.Sliding.Lifetime)
+	}
+	return longest + c.Leeway
 }
 
 // NeedsStore tells whether the tokens are for users of a store, so that New wants one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,6 +95,28 @@ func TestWhenAStoreIsNeeded(t *testing.T) {
 			}
 			if _, err := tokens.New(cfg, tokens.Parts{}); (err != nil) != c.needs {
 				t.Errorf("without a store: %v", err)
+			}
+		})
+	}
+}
+
+// A key verifies for as long as the longest of the tokens that it has signed lives.
+func TestLongestLife(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*tokens.Config)
+		want   time.Duration
+	}{
+		"a refresh token":                        {func(*tokens.Config) {}, 24 * time.Hour},
+		"an access token that outlives it":       {func(c *tokens.Config) { c.AccessLifetime = 48 * time.Hour }, 48 * time.Hour},
+		"a sliding token that outlives both":     {func(c *tokens.Config) { c.Sliding.Enabled, c.Sliding.Lifetime = true, 72*time.Hour }, 72 * time.Hour},
+		"sliding tokens that nobody can get":     {func(c *tokens.Config) { c.Sliding.Lifetime = 72 * time.Hour }, 24 * time.Hour},
+		"tokens that are taken for a while more": {func(c *tokens.Config) { c.Leeway = time.Minute }, 24*time.Hour + time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := tokens.DefaultConfig()
+			c.change(&cfg)
+			if got := cfg.LongestLife(); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
 	}

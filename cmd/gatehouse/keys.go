@@ -149,7 +149,7 @@ func (p *program) keysRotate() *cobra.Command {
 		Long: `Lets the next key sign as soon as it has been published for long enough for
 everybody who keeps the JWKS, which is six minutes; where there is no next key,
 one is made. Until then the current key signs, and then it verifies for as long
-as the tokens live that it has signed (tokens.refresh_lifetime). Nobody is logged
+as the tokens live that it has signed (tokens.refresh_lifetime, or a longer one). Nobody is logged
 out, and nothing else need be done: the moments are in the directory, and each
 gateway goes by them.
 
@@ -163,8 +163,7 @@ five minutes.`,
 				return err
 			}
 			now := time.Now()
-			lifetime := loaded.Tokens.RefreshLifetime
-			lifetime = max(lifetime, loaded.Tokens.AccessLifetime) + loaded.Tokens.Leeway + time.Minute
+			lifetime := loaded.Tokens.LongestLife() + time.Minute
 			var turn keys.Turn
 			var fresh *keys.Made
 			err = dir.Change(now, func(b *keys.Book) (made []*keys.Made, err error) {

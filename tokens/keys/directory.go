@@ -42,15 +42,23 @@ func (d *Directory) Path() string { return d.path }
 // Read reads the metadata. Where there is none, because no key was ever made, the
 // error is fs.ErrNotExist.
 func (d *Directory) Read() (Book, error) {
-	text, err := readPrivate(filepath.Join(d.path, metaFile), maxMeta)
+	text, err := d.Raw()
 	if err != nil {
 		return Book{}, err
 	}
-	return ReadBook(string(text))
+	return ReadBook(text)
 }
 
 // Raw is the metadata as it stands there, to tell by whether anything has changed.
 func (d *Directory) Raw() (string, error) {
+	// Whoever may rename files in it puts keys of their own in the place of ours. With the
+	// sticky bit that is the owner of a file alone.
+	switch info, err := os.Stat(d.path); {
+	case err != nil:
+		return "", err
+	case info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return "", &ModeError{d.path, info.Mode().Perm(), 0o700}
+	}
 	text, err := readPrivate(filepath.Join(d.path, metaFile), maxMeta)
 	return string(text), err
 }
@@ -191,7 +199,7 @@ func readPrivate(path string, limit int64) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is no file", path)
 	case info.Mode().Perm()&0o037 != 0:
-		return nil, &ModeError{path, info.Mode().Perm()}
+		return nil, &ModeError{path, info.Mode().Perm(), 0o600}
 	}
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err == nil && int64(len(text)) > limit {
@@ -200,14 +208,14 @@ func readPrivate(path string, limit int64) ([]byte, error) {
 	return text, err
 }
 
-// ModeError is a file of keys that others may read or write.
+// ModeError is a file of keys, or the directory of them, that others may read or write.
 type ModeError struct {
-	Path string
-	Mode fs.FileMode
+	Path        string
+	Mode, Right fs.FileMode // as it is, and as it should be
 }
 
 func (e *ModeError) Error() string {
-	return fmt.Sprintf("%s has the mode %#o, so that others may read or write it; run chmod 0600 %s", e.Path, e.Mode, e.Path)
+	return fmt.Sprintf("%s has the mode %#o, so that others may read or write it; run chmod %#o %s", e.Path, e.Mode, e.Right, e.Path)
 }
 
 // Made is a key that was just made.

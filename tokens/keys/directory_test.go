@@ -172,6 +172,7 @@ func TestAKeyDirectoryThatCannotBeUsed(t *testing.T) {
 		{"others may read a key", func(t *testing.T, d *Directory, id string) { chmod(t, d.file(id), 0o604) }, "run chmod 0600"},
 		{"the group may write a key", func(t *testing.T, d *Directory, id string) { chmod(t, d.file(id), 0o620) }, "run chmod 0600"},
 		{"others may read the metadata", func(t *testing.T, d *Directory, _ string) { chmod(t, filepath.Join(d.path, metaFile), 0o644) }, "run chmod 0600"},
+		{"others may put files in place of ours", func(t *testing.T, d *Directory, _ string) { chmod(t, d.path, 0o777) }, "run chmod 0700"},
 		{"a key is gone", func(t *testing.T, d *Directory, id string) { remove(t, d.file(id)) }, "no such file"},
 		{"a key is a directory", func(t *testing.T, d *Directory, id string) {
 			remove(t, d.file(id))
