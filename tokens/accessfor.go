@@ -3,6 +3,7 @@ package tokens
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // AccessFor makes an access token as a login of user would, without a login: for
 // asking what would become of a request of theirs. more are claims behind those of
-// a login. Nothing is remembered of it, and no session is opened.
+// a login, or in place of what tokens.claims says under the same name. Nothing is remembered of it, and no session is opened.
 func (s *Issuer) AccessFor(user users.User, more drf.Object, now time.Time) (string, error) {
 	pair, err := s.Pair(user, now)
 	if err != nil {
@@ -32,7 +33,14 @@ func (s *Issuer) AccessFor(user users.User, more drf.Object, now time.Time) (str
 	if !ok {
 		return "", errors.New("the claims of a token are no object")
 	}
-	return s.Access(append(claims, more...), users.NewFamily().NewTokenID(), now)
+	for _, claim := range more {
+		if slices.ContainsFunc(s.cfg.Claims, func(c Claim) bool { return c.Name == claim.Name }) {
+			claims = with(claims, claim.Name, claim.Value)
+		} else {
+			claims = append(claims, claim)
+		}
+	}
+	return s.Access(claims, users.NewFamily().NewTokenID(), now)
 }
 
 // Rehearsal returns the section with a key that signs in place of all that says whose

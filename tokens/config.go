@@ -38,6 +38,9 @@ type Config struct {
 	// comes again then costs no signature check; its times and its user are still
 	// looked at for each request. 0 keeps none, else it is at least 1048576.
 	CacheBytes int64 `mapstructure:"cache_bytes"`
+	// Claims are what tokens say beside what they need: of their user at the login, or the
+	// same of everybody. A refresh copies them. Default: none.
+	Claims []Claim `mapstructure:"claims"`
 	// CORS names a set of `cors`: which scripts of other origins may log in and refresh.
 	// Default: none.
 	CORS string `mapstructure:"cors"`
@@ -122,6 +125,7 @@ func (c Config) check() error {
 	faults = append(faults, c.Rotation.check()...)
 	faults = append(faults, c.SimpleJWT.check()...)
 	faults = append(faults, c.checkUser()...)
+	faults = append(faults, c.checkExtra()...)
 	return errors.Join(faults...)
 }
 

@@ -48,7 +48,7 @@ func (s *Issuer) about(claims drf.Object, user users.User) drf.Object {
 	if s.cfg.CheckPasswordChange {
 		claims = append(claims, drf.Member{Name: s.cfg.PasswordClaim, Value: passwordDigest(user)})
 	}
-	return claims
+	return s.cfg.extra(claims, user)
 }
 
 // copies tells whether an access token takes over a claim of its refresh token. It has
@@ -122,7 +122,11 @@ func (s *Issuer) sign(claims drf.Object) (string, error) {
 		return "", err
 	}
 	input = append(input, '.')
-	return string(base64.RawURLEncoding.AppendEncode(input, signature)), nil
+	input = base64.RawURLEncoding.AppendEncode(input, signature)
+	if len(input) > maxToken {
+		return "", errLongToken
+	}
+	return string(input), nil
 }
 
 // header is the JOSE header of a key's tokens, in the order of the alphabet as PyJWT

@@ -172,7 +172,7 @@ func (g *generation) carry(in *http.Request, token string) {
 }
 
 // mint makes an access token for a user as a login would, with more claims behind
-// those that it has.
+// those that it has, or in place of those of tokens.claims.
 func (g *generation) mint(user users.User, more drf.Object) (string, error) {
 	if g.issuer == nil {
 		return "", errors.New("no key signs here, so no token can be made for a user")

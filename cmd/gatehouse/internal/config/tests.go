@@ -32,7 +32,7 @@ type As struct {
 	Email string `mapstructure:"email"`
 	// Groups are those that the user is in; default none.
 	Groups []string `mapstructure:"groups"`
-	// Claims are further claims of the token.
+	// Claims are further claims of the token, or others than tokens.claims would say.
 	Claims []AsClaim `mapstructure:"claims"`
 }
 
