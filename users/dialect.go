@@ -29,7 +29,10 @@ type dialect struct {
 	judge    func(err error) verdict                               // of a transaction that failed
 	advance  func(ctx context.Context, tx *sql.Tx, id int64) error // gives no number of an account up to id any more
 
-	isolation sql.IsolationLevel
+	isolation sql.IsolationLevel // of what writes
+	snapshot  sql.IsolationLevel // of what reads one moment; 0: every transaction does
+	// last returns the highest number of an account that was ever given; nil: not known.
+	last func(ctx context.Context, tx *sql.Tx, table, id string) (any, error)
 
 	// Where writers are not one after the other, rows are locked before what is
 	// decided by them: these end a SELECT. Empty where there is nothing to lock.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +17,7 @@ import (
 	"gatehouse/users"
 	"gatehouse/users/password"
 	"gatehouse/users/userstest"
+	"gatehouse/users/userstest/postgres"
 )
 
 // djangoSite is a real Django with a database of its own.
@@ -26,35 +28,76 @@ type djangoSite struct {
 	environ  []string
 }
 
-// newDjangoSite migrates a new database, of the kind that the place is. Without Django the test is skipped, or
-// fails where nothing may be missing.
+// newDjangoSite returns a site with a new database, of the kind that the place is.
+// Without Django the test is skipped, or fails where nothing may be missing.
 func newDjangoSite(t *testing.T, place *userstest.Place, environ ...string) *djangoSite {
 	t.Helper()
-	missing := t.Skip
-	if os.Getenv("GATEHOUSE_TEST_REQUIRE") != "" {
-		missing = t.Fatal
-	}
 	own := place.New(t)
-	s := &djangoSite{place: own, database: own.Config.DSN, environ: environ}
-	modules := "django, rest_framework_simplejwt, argon2, bcrypt"
-	if place.IsPostgres() {
-		modules += ", psycopg2"
+	s := &djangoSite{python: djangoPython(), place: own, database: own.Config.DSN, environ: environ}
+	if s.python == "" {
+		missing := t.Skip
+		if os.Getenv("GATEHOUSE_TEST_REQUIRE") != "" {
+			missing = t.Fatal
+		}
+		missing("not installed for Python: " + djangoModules)
 	}
+	s.migrate(t)
+	return s
+}
+
+const djangoModules = "django, rest_framework_simplejwt, argon2, bcrypt, psycopg2"
+
+// djangoPython finds the Python that has all that is needed; "": none has.
+var djangoPython = sync.OnceValue(func() string {
 	// Debian's packages belong to Debian's Python, which need not be the first.
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(python, "-c", "import "+modules).Run() == nil {
-			s.python = python
-			break
+		if exec.Command(python, "-c", "import "+djangoModules).Run() == nil {
+			return python
 		}
 	}
-	if s.python == "" {
-		missing("not installed for Python: " + modules)
+	return ""
+})
+
+// To migrate takes Django seconds, so it is done once for each kind of site; what it
+// makes in between does not depend on USE_TZ.
+var migratedSites = struct {
+	sync.Mutex
+	templates map[string]string // the content of a file, or the name of a database of the shared server
+}{templates: map[string]string{}}
+
+func (s *djangoSite) migrate(t *testing.T) {
+	t.Helper()
+	custom := slices.Contains(s.environ, "SITE_MODEL=custom")
+	migratedSites.Lock()
+	defer migratedSites.Unlock()
+	key := fmt.Sprint(s.place.IsPostgres(), custom)
+	template, ok := migratedSites.templates[key]
+	if !ok {
+		template = s.database
+		if custom {
+			s.run(t, "", "migrate", "-v0") // the tables that a model of the site's own refers to
+		}
+		s.run(t, "", "migrate", "-v0", "--run-syncdb")
+		if s.place.IsPostgres() {
+			template = strings.ReplaceAll("template_"+key, " ", "_")
+			postgres.Shared(t).SQL(t, "postgres", "CREATE DATABASE "+template+" TEMPLATE "+nameOf(s.database))
+		} else {
+			content, err := os.ReadFile(s.database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			template = string(content)
+		}
+		migratedSites.templates[key] = template
+		return
 	}
-	if len(environ) > 0 {
-		s.run(t, "", "migrate", "-v0") // the tables that a model of the site's own refers to
+	if s.place.IsPostgres() {
+		name := nameOf(s.database)
+		postgres.Shared(t).SQL(t, "postgres", "DROP DATABASE "+name)
+		postgres.Shared(t).SQL(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
+		return
 	}
-	s.run(t, "", "migrate", "-v0", "--run-syncdb")
-	return s
+	write(t, s.database, template)
 }
 
 // read reads the database of the site.

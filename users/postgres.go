@@ -129,6 +129,8 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 		busy:      func(err error) bool { return postgresCode(err) == "57P03" || postgresCode(err) == "53300" },
 		judge:     judgePostgres,
 		isolation: sql.LevelReadCommitted,
+		snapshot:  sql.LevelRepeatableRead,
+		last:      lastDjangoPostgres,
 		forUpdate: ` FOR NO KEY UPDATE`,
 		forShare:  ` FOR SHARE`,
 		lockUsers: func(ctx context.Context, tx *sql.Tx) error {

@@ -16,9 +16,9 @@ import (
 
 // storeCommand is what concerns the store as a whole.
 func (p *program) storeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "store", Short: "Take users out of the store"}
+	cmd := &cobra.Command{Use: "store", Short: "Copy the store, or take users out of it"}
 	group(cmd)
-	cmd.AddCommand(p.exportDjango())
+	cmd.AddCommand(p.storeCopy(), p.exportDjango())
 	return cmd
 }
 
