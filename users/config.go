@@ -44,13 +44,17 @@ type Config struct {
 	// new or free, before it is answered with 503. 0 (default) is 2s.
 	AcquireTimeout time.Duration `mapstructure:"acquire_timeout"`
 
+	// Outage is what becomes of requests while PostgreSQL is away: refuse (default), or
+	// serve_stale for 5m.
+	Outage Outage `mapstructure:"outage"`
+
 	// Users is who the users are: those of the store, or those of a Django site.
 	Users SiteConfig `mapstructure:"users"`
 }
 
 // DefaultConfig returns the configuration of a house that says nothing.
 func DefaultConfig() Config {
-	return Config{Driver: "sqlite", DSN: "/var/lib/gatehouse/gatehouse.db", Users: SiteConfig{Source: "own"}}
+	return Config{Driver: "sqlite", DSN: "/var/lib/gatehouse/gatehouse.db", Users: SiteConfig{Source: "own"}, Outage: Outage{Mode: outageRefuse}}
 }
 
 // Fault is one value that cannot be accepted: a key of [Config] or a field of an
@@ -122,5 +126,6 @@ func isPostgres(dsn string) bool {
 func Check(cfg Config) error {
 	_, err := cfg.compile()
 	_, _, siteErr := cfg.Users.compile()
-	return errors.Join(err, siteErr)
+	_, outageErr := cfg.Outage.compile(cfg.Driver)
+	return errors.Join(err, siteErr, outageErr)
 }

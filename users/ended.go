@@ -16,6 +16,7 @@ type ended struct {
 	mu     sync.RWMutex
 	until  map[Family]int64 // unix microseconds from which nobody asks any more
 	unsure bool             // the feed has not been read for long: ask the database
+	read   time.Time        // when it was read last
 
 	watchers *watchers // are told what is added
 }
@@ -60,10 +61,17 @@ func (e *ended) forget(now time.Time) {
 	}
 }
 
-func (e *ended) setUnsure(unsure bool) {
+// setRead notes when the feed was read last.
+func (e *ended) setRead(at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.unsure = unsure
+	e.read, e.unsure = at, time.Since(at) > liveFor
+}
+
+func (e *ended) readAt() time.Time {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.read
 }
 
 // endedFamily is a session that was ended, with the end of its access tokens.
@@ -85,6 +93,9 @@ func (s *Store) SessionEnded(ctx context.Context, f Family) (bool, error) {
 	err := s.read(ctx, func(ctx context.Context, db reads) error {
 		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM sessions WHERE family = $1 AND ended_at IS NOT NULL`, int64(f)).Scan(&n)
 	})
+	if s.stale(err, time.Since(s.ended.readAt())) {
+		return false, nil // as far as was known then
+	}
 	return n > 0, err
 }
 

@@ -23,20 +23,24 @@ const (
 func (s *Store) followChanges(ctx context.Context, seq int64) {
 	failing := false
 	read := time.Now()
+	s.ended.setRead(read)
 	wake := make(chan struct{}, 1)
 	if s.dialect.listen != nil {
 		s.tasks.Go(func() { s.listenForEver(ctx, wake) })
 	}
 	for pauseOr(ctx, feedEvery, wake) {
 		next, err := s.readChanges(ctx, seq)
-		if err == nil && time.Since(read) > feedKept/2 {
-			// What is old of the feed may be gone.
-			next, err = s.catchUp(ctx)
+		if err == nil && failing {
+			// What is old of the feed may be gone; and a server that took over may have
+			// numbered its changes anew.
+			if next, err = s.catchUp(ctx); err != nil {
+				next = seq
+			}
 		}
 		if err == nil {
 			read = time.Now()
 		}
-		s.ended.setUnsure(time.Since(read) > liveFor)
+		s.ended.setRead(read)
 		s.ended.forget(s.now())
 		switch {
 		case ctx.Err() != nil:

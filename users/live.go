@@ -20,7 +20,7 @@ const (
 // be forwarded: from memory when it was read less than ten seconds ago, so a
 // change by another process that was missed counts after ten seconds at most. It
 // answers [ErrNotFound], which is held alike. When the database cannot be read the
-// answer is that error and never what was held before.
+// answer is that error, and what was held before only as far as [Outage] says so.
 func (s *Store) LiveUser(ctx context.Context, id int64) (User, error) {
 	now := s.now()
 	u, held, generation := s.live.get(id, now)
@@ -36,6 +36,10 @@ func (s *Store) LiveUser(ctx context.Context, id int64) (User, error) {
 		s.live.put(id, account, u, now, generation)
 	case errors.Is(err, ErrNotFound):
 		s.live.put(id, noAccount, u, now, generation)
+	default:
+		if old, ok := s.live.before(id); ok && s.stale(err, now.Sub(old.at)) {
+			return old.user, nil
+		}
 	}
 	return u, err
 }
@@ -84,6 +88,13 @@ func (l *live) get(id int64, now time.Time) (User, held, uint64) {
 		return User{}, noAccount, 0
 	}
 	return User{}, nothing, l.generation
+}
+
+// before returns what is held of an account, however old it is.
+func (l *live) before(id int64) (liveUser, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.users.Peek(id)
 }
 
 // put holds what was read, unless something was dropped since the read began: the

@@ -285,7 +285,7 @@ func (s *site) user(ctx context.Context, by Column, value any) (User, error) {
 	}
 	switch {
 	case err != nil:
-		return User{}, fmt.Errorf("ask the site for a user: %w", err)
+		return User{}, fmt.Errorf("%w: %w", errSite, err)
 	case len(all) != 1:
 		return User{}, ErrNotFound
 	}

@@ -31,6 +31,9 @@ func (s *Store) LiveRevoked(ctx context.Context, jti string) (bool, error) {
 	if err == nil && !revoked {
 		s.standing.put(jti, now, generation)
 	}
+	if at, ok := s.standing.before(jti); ok && s.stale(err, now.Sub(at)) {
+		return false, nil // as far as was known then
+	}
 	return revoked, err
 }
 
@@ -53,6 +56,13 @@ func (s *standing) get(jti string, now time.Time) (bool, uint64) {
 	at, ok := s.ids.Get(jti)
 	age := now.Sub(at)
 	return ok && age >= 0 && age < standingFor, s.generation
+}
+
+// before returns when a token was last known to be good, however long ago.
+func (s *standing) before(jti string) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids.Peek(jti)
 }
 
 // put holds a token, unless something was revoked since the read began.

@@ -34,6 +34,9 @@ type Store struct {
 	ended    ended
 	site     *site // nil: users are the store's own
 
+	reads, writes circuit
+	staleFor      time.Duration // how long what is known is served while the database is away
+
 	watchers watchers
 
 	stop  context.CancelFunc // ends the background tasks
@@ -45,7 +48,8 @@ type Store struct {
 func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	d, err := cfg.compile()
 	engine, how, siteErr := cfg.Users.compile()
-	if err := errors.Join(err, siteErr); err != nil {
+	staleFor, outageErr := cfg.Outage.compile(cfg.Driver)
+	if err := errors.Join(err, siteErr, outageErr); err != nil {
 		return nil, err
 	}
 	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding()}
@@ -61,6 +65,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.staleFor = staleFor
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(d.explain(err), s.Close())
 	}

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +55,14 @@ func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads)
 }
 
 func (s *Store) link(pool *sql.DB) link {
-	return link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience}
+	l := link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience}
+	if l.patience.acquire > 0 {
+		l.circuit = &s.reads
+		if pool == s.writer {
+			l.circuit = &s.writes
+		}
+	}
+	return l
 }
 
 // link is a pool of connections, and how much is put up with.
@@ -62,6 +70,7 @@ type link struct {
 	pool     *sql.DB
 	judge    func(err error) verdict // of a transaction that failed
 	patience patience
+	circuit  *circuit // may be nil
 }
 
 // patience bounds a call: how long it waits for a connection, and how long it may
@@ -84,6 +93,19 @@ func (l link) transact(ctx context.Context, w work, how *sql.TxOptions, do func(
 
 // insist tries with a connection of the pool until it works, or is not worth trying.
 func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
+	if err := l.circuit.enter(); err != nil {
+		return err
+	}
+	err := l.again(ctx, w, try)
+	if err != nil && ctx.Err() != nil {
+		l.circuit.left() // a caller that went away does not know
+		return err
+	}
+	l.circuit.done(err, l.patience.acquire)
+	return err
+}
+
+func (l link) again(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
 	conflicts, losses := 0, 0
 	for {
 		committing, err := l.attempt(ctx, w, try)
@@ -104,7 +126,7 @@ func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, 
 			if losses < maxLost && (!committing || w.repeatable) && pause(ctx, jitter(20*time.Millisecond)) {
 				continue
 			}
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: %w: %w", ErrUnavailable, errLost, err)
 		case slow:
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		case final:
@@ -125,7 +147,12 @@ func (l link) attempt(ctx context.Context, w work, try func(ctx context.Context,
 		return false, err
 	}
 	defer func() { _ = conn.Close() }()
-	return try(ctx, conn)
+	committing, err = try(ctx, conn)
+	if err != nil && l.judge(err) == lost {
+		// Also one that is whole, to a server that has become a standby.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return committing, err
 }
 
 func (l link) connection(ctx context.Context) (*sql.Conn, error) {
@@ -141,6 +168,9 @@ func (l link) connection(ctx context.Context) (*sql.Conn, error) {
 	}
 	return conn, err
 }
+
+// errLost is that connections broke, or could not be made.
+var errLost = errors.New("the connection was lost")
 
 // errSlow is that something took longer than it may.
 var errSlow = errors.New("it takes too long")

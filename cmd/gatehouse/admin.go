@@ -17,8 +17,9 @@ type admin struct {
 	http     *http.Server
 	listener net.Listener
 	stopping atomic.Bool
-	ping     func(context.Context) error // asks the store
-	unwell   func() (issuers map[string]string, keyDir string)
+	// condition asks the store; serving: requests are answered although it is away.
+	condition func(context.Context) (serving bool, err error)
+	unwell    func() (issuers map[string]string, keyDir string)
 
 	complaint func() *string // why what is written is not in effect; nil: nobody looks
 }
@@ -26,8 +27,8 @@ type admin struct {
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, ping func(context.Context) error, unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
-	a := &admin{listener: listener, ping: ping, unwell: unwell}
+func newAdmin(listener net.Listener, condition func(context.Context) (bool, error), unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
+	a := &admin{listener: listener, condition: condition, unwell: unwell}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, readiness{Status: "alive"}) })
 	mux.HandleFunc("GET /readyz", a.readyz)
@@ -60,7 +61,11 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 	detail.Issuers, detail.KeyDir = a.unwell()
 	ctx, cancel := context.WithTimeout(in.Context(), pingTime)
 	defer cancel()
-	if a.ping(ctx) != nil {
+	switch serving, err := a.condition(ctx); {
+	case err == nil:
+	case serving: // to send requests elsewhere would not help them
+		detail.Reasons = append(detail.Reasons, "the store does not answer; users who are known are served, logins are not")
+	default:
 		reasons = append(reasons, "the store does not answer")
 	}
 	if len(reasons) > 0 {
@@ -71,7 +76,7 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 	// It goes on with what it had, so this is no reason to send requests elsewhere. What
 	// is wrong with the configuration is for its author, in the log.
 	if a.complaint != nil && a.complaint() != nil {
-		detail.Reasons = append(reasons, "the changed configuration cannot be used; the one before it is in effect")
+		detail.Reasons = append(detail.Reasons, "the changed configuration cannot be used; the one before it is in effect")
 	}
 	report(w, http.StatusOK, detail)
 }

@@ -49,10 +49,10 @@ func (s *server) unwell() (issuers map[string]string, keyDir string) {
 	return nil, ""
 }
 
-// ping tells whether the store answers; without one there is nothing to ask.
-func (s *server) ping(ctx context.Context) error {
+// condition tells whether the store answers; without one there is nothing to ask.
+func (s *server) condition(ctx context.Context) (serving bool, err error) {
 	if s.store == nil {
-		return nil
+		return true, nil
 	}
-	return s.store.Ping(ctx)
+	return s.store.Condition(ctx)
 }
