@@ -73,7 +73,6 @@ func (s *djangoSite) migrate(t *testing.T) {
 	key := fmt.Sprint(s.place.IsPostgres(), custom)
 	template, ok := migratedSites.templates[key]
 	if !ok {
-		template = s.database
 		if custom {
 			s.run(t, "", "migrate", "-v0") // the tables that a model of the site's own refers to
 		}

@@ -65,6 +65,7 @@ func (cfg Config) compilePostgres() (dialect, error) {
 
 // parsePostgres reads a dsn. The fault does not show it.
 func parsePostgres(dsn string) (*pgx.ConnConfig, *Fault) {
+	//nolint:gosec // an example
 	const form = "write postgres://user:password@host:5432/database?sslmode=verify-full"
 	switch {
 	case dsn == "":

@@ -73,8 +73,12 @@ func (cfg SiteConfig) compile() (*djangoEngine, DjangoReading, error) {
 			name string
 			said bool
 		}{
-			{"dsn", cfg.DSN != ""}, {"user_table", cfg.UserTable != ""}, {"columns", len(cfg.Columns) > 0}, {"time_zone", cfg.TimeZone != ""},
-			{"upgrade_hashes", cfg.UpgradeHashes}, {"last_login", cfg.LastLogin},
+			{"dsn", cfg.DSN != ""},
+			{"user_table", cfg.UserTable != ""},
+			{"columns", len(cfg.Columns) > 0},
+			{"time_zone", cfg.TimeZone != ""},
+			{"upgrade_hashes", cfg.UpgradeHashes},
+			{"last_login", cfg.LastLogin},
 		} {
 			if key.said {
 				fault(key.name, "this is for users of a Django site, and the source is the store itself", "write source: django, or delete the line", nil)
@@ -331,7 +335,6 @@ func (s *site) groups(ctx context.Context, d *djangoTables, user int64) ([]djang
 	if s.members.table == "" {
 		return nil, nil
 	}
-	//nolint:gosec // names cannot be parameters; they are quoted, and exist
 	names, err := d.texts(ctx, "SELECT g.name FROM "+s.engine.table("auth_group")+" g JOIN "+s.engine.table(s.members.table)+
 		" m ON m.group_id = g.id WHERE m."+quoted(s.members.user)+" = $1", user)
 	refs := make([]djangoRef, len(names))

@@ -207,8 +207,13 @@ User.objects.create(id=id, username="somebody else", password=make_password("x",
 		name, plain string
 		want        bool
 	}{
-		{"disabled", "old", false}, {"deleted", "old", false}, {"password", "old", false}, {"password", "new", true},
-		{"renamed", "old", false}, {"new name", "old", true}, {"somebody else", "x", true},
+		{"disabled", "old", false},
+		{"deleted", "old", false},
+		{"password", "old", false},
+		{"password", "new", true},
+		{"renamed", "old", false},
+		{"new name", "old", true},
+		{"somebody else", "x", true},
 	} {
 		if _, err := s.Authenticate(t.Context(), c.name, c.plain); (err == nil) != c.want || err != nil && !errors.Is(err, users.ErrCredentials) {
 			t.Errorf("login of %s with %s: %v", c.name, c.plain, err)
