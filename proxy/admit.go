@@ -29,6 +29,9 @@ func (g *Gateway) admit(in *http.Request, d *Decision) *Refusal {
 	if in.Method == http.MethodConnect {
 		return refuseConnect
 	}
+	if !isMethod(in.Method) {
+		return refuseNoMethod // HTTP/2 lets "GET /" be one
+	}
 	if !validHost(d.Host) {
 		return refuseHost
 	}

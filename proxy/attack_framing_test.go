@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -200,5 +201,17 @@ func TestAPauseAfterTheBodyIsNoFault(t *testing.T) {
 	got, _ := io.ReadAll(conn)
 	if strings.Count(string(got), "HTTP/1.1 200 ") != 2 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// HTTP/2 carries a method of any bytes, and net/http hands it on.
+func TestAttackMethodsThatAreNone(t *testing.T) {
+	gateway := newGateway(t, site("127.0.0.1:1"), nil)
+	for _, method := range []string{"GET /staff", "GET\t", "GET\r\nX-User-Id: 1", "", "G\x00", "G|T", "GÉT"} {
+		in := httptest.NewRequest(http.MethodGet, "http://app.example.com/public/x", nil)
+		in.Method = method
+		if _, refusal := gateway.Decide(in); refusal == nil || refusal.Reason != "bad_method" || refusal.Answer.Status != http.StatusBadRequest {
+			t.Errorf("%q: %v", method, refusal)
+		}
 	}
 }

@@ -17,6 +17,7 @@ var spoofed = []string{
 	"X-Forwarded-Server: evil", "X-Forwarded-Prefix: /evil", "X-Forwarded-Uri: /public/", "X-Forwarded-Method: HEAD", "X-Forwarded-User: root",
 	"X-Forwarded-Scheme: https", "X-Forwarded-Ssl: on", "X-Forwarded: for=6.6.6.6", "X-Forwarded-By: 6.6.6.6", "X-Forwarded-Anything: 1",
 	"Forwarded: for=6.6.6.6;host=evil;proto=https", "X-Real-IP: 6.6.6.6", "X-Original-Url: /public/", "X-Original-Host: evil", "X-Original-Forwarded-For: 6.6.6.6",
+	"Client-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "X_Cluster_Client_IP: 6.6.6.6", "True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "Front-End-Https: on", "X-Url-Scheme: https",
 	"X-Rewrite-Url: /public/", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.forwarded.proto: https", "X_Real_IP: 6.6.6.6",
 	"X_Original_URL: /public/", "X-Request_Id: 6666666666", "X_REQUEST_ID: 6666666666", "x.request.id: 6666666666", "X-Request-Id: 6666666666",
 }

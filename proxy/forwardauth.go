@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"gatehouse/proxy/identity"
@@ -115,19 +114,22 @@ func (g *Gateway) check(in *http.Request) (original *http.Request, d Decision, r
 	case d.Path.Changed:
 		// It was decided where the path leads, and the proxy forwards it as it was sent.
 		refusal = refuseCheckPath
-	case claimed(in.Header, d.headers.Names()):
+	case g.checker.claimed(in.Header, d.headers):
 		refusal = refuseCheckIdentity
 	}
 	return original, d, refusal
 }
 
-// claimed reports whether a client has sent one of the headers that we answer with. When
-// we forward we take it out; here we cannot, and a proxy that copies our headers by
-// their names would leave X_User_Id beside X-User-Id.
-func claimed(header http.Header, names []string) bool {
+// claimed reports whether a client has sent what we would take out if we forwarded
+// the request: here we cannot, and a proxy that copies our headers by their names would
+// leave X_User_Id beside X-User-Id, and X-Rewrite-Url where it is. What proxies say
+// about where a request comes from is theirs, in the spelling that they use.
+func (c *checker) claimed(header http.Header, managed *identity.Headers) bool {
+	theirs := func(name string) bool {
+		return identity.OfProxies(name) && (name != "X-Original-Url" || c.urlFrom == "x-original")
+	}
 	for sent := range header {
-		folded := identity.Fold(sent)
-		if slices.ContainsFunc(names, func(name string) bool { return identity.Fold(name) == folded }) {
+		if managed.Sets(sent) || managed.Managed(sent) && !theirs(sent) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gatehouse/proxy"
+	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
 )
 
@@ -36,7 +37,10 @@ func asPath(method, uri string, more ...string) string {
 func TestAuthCheckAnswersAsTheTableDoes(t *testing.T) {
 	for urlFrom, ask := range map[string]func(method, uri string, more ...string) string{"x-forwarded": asForwarded, "x-original": asOriginal, "path": asPath} {
 		t.Run(urlFrom, func(t *testing.T) {
-			w := open(t, nil, checks("127.0.0.0/8", urlFrom))
+			w := open(t, nil, checks("127.0.0.0/8", urlFrom), func(cfg *proxy.Config) {
+				cfg.Identity.AlsoStrip = []string{"X-Remote-*"}
+				cfg.Identity.Headers = map[string]identity.Source{"X-User-Id": {Word: "user_id"}, "X-User-Name": {Word: "username"}, "X-Forwarded-User": {Word: "username"}}
+			})
 			alice, bob := w.bearer("alice"), w.bearer("bob")
 			for _, tc := range []struct {
 				name, method, uri string
@@ -71,6 +75,12 @@ func TestAuthCheckAnswersAsTheTableDoes(t *testing.T) {
 				{"two Authorization headers", "GET", "/x", []string{alice, bob}, 403, "", ""},
 				{"an identity of the client's own", "GET", "/public/x", []string{"X-User-Id: 1"}, 403, "", ""},
 				{"an identity under another spelling", "GET", "/public/x", []string{"X_User_Id: 1"}, 403, "", ""},
+				{"a header to strip", "GET", "/public/x", []string{"X-Remote-User: 1"}, 403, "", ""},
+				{"another path for the backend", "GET", "/public/x", []string{"X-Rewrite-URL: /x"}, 403, "", ""},
+				{"where the path begins", "GET", "/public/x", []string{"Script_Name: /public"}, 403, "", ""},
+				{"an identity in a family of proxies", "GET", "/public/x", []string{"X-Forwarded-User: root"}, 403, "", ""},
+				{"an address in a spelling that no proxy uses", "GET", "/public/x", []string{"X_Forwarded_For: 192.0.2.1"}, 403, "", ""},
+				{"what proxies add", "GET", "/public/x", []string{"X-Real-IP: 192.0.2.1", "CF-Connecting-IP: 192.0.2.1", "X-Forwarded-Port: 443", "X-Original-Forwarded-For: 192.0.2.1"}, 200, "", ""},
 				{"an identity beside a good token", "GET", "/x", []string{bob, "x.user.groups: staff"}, 403, "", ""},
 			} {
 				got := w.raw(ask(tc.method, tc.uri, tc.headers...))
@@ -171,6 +181,9 @@ func TestAttackQuestionsBelieveOnePlaceAlone(t *testing.T) {
 	w = open(t, nil, checks("127.0.0.1", "path"))
 	got = w.raw(asPath("GET", "/staff/x", "X-Original-URL: https://app.example.com/public/x", "X-Forwarded-Uri: /public/x", "X-HTTP-Method-Override: GET"))
 	w.refused(got, 401, notProvided)
+	// A backend may take it for the path, and only nginx is told to write over it.
+	got = w.raw(asPath("GET", "/public/x", "X-Original-URL: /staff/x"))
+	w.refused(got, 403, `{"detail":"The request has a header that only the gateway may set."}`)
 }
 
 func TestAuthCheckSendsToLogin(t *testing.T) {

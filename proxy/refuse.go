@@ -40,6 +40,7 @@ var (
 	refuseURI            = refusal(http.StatusRequestURITooLong, "uri_too_long", "The target of the request is too long.")
 	refuseHead           = refusal(http.StatusRequestHeaderFieldsTooLarge, "head_too_large", "The headers of the request are too large.")
 	refuseMethod         = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method is not written in capitals.")
+	refuseNoMethod       = refusal(http.StatusBadRequest, "bad_method", "Malformed request: the method has other characters than letters, digits, - and _.")
 	refuseOverride       = refusal(http.StatusBadRequest, "method_override", "Malformed request: a header asks for another method, for which another policy holds.")
 	refuseNoRoute        = refusal(http.StatusNotFound, "no_route", "Not found.")
 	refuseDenied         = refusal(http.StatusForbidden, "denied", permissionDetail).byPolicy()

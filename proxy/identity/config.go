@@ -4,7 +4,9 @@ import "errors"
 
 // Config is the `identity` section: which headers tell an upstream who the user is.
 // No client can send them, nor X-Forwarded-*, Forwarded, X-Real-IP, X-Original-*,
-// X-Rewrite-*, Proxy, Script-Name and Path-Info, in any spelling.
+// X-Rewrite-*, Proxy, Script-Name, Path-Info and the names under which others tell an
+// address or a scheme (Client-IP, X-Client-IP, True-Client-IP, CF-Connecting-IP,
+// Front-End-Https, ...), in any spelling.
 type Config struct {
 	// Headers maps a header's name to what it says: user_id, username, email, groups,
 	// or a claim of the token. Names have dashes, no underscores. Default: X-User-Id,

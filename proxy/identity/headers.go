@@ -31,10 +31,29 @@ type header struct {
 // Proxy is what CGI makes HTTP_PROXY of (CVE-2016-5385). Script-Name and Path-Info are
 // what gunicorn believes of a proxy on its own machine about where the path begins:
 // with one of them /public/admin is /admin there.
-var own = []string{
+var own = append([]string{
 	"X-User-Id", "X-User-Name", "X-User-Email", "X-User-Groups",
-	"X-Forwarded-*", "Forwarded", "X-Real-IP", "X-Original-*", "X-Rewrite-*", "Proxy",
-	"Script-Name", "Path-Info",
+	"X-Rewrite-*", "Proxy", "Script-Name", "Path-Info",
+}, ofProxies...)
+
+// ofProxies say how a client has come. Some backends believe one of them before
+// X-Forwarded-For and X-Forwarded-Proto, which we send.
+var ofProxies = []string{
+	"X-Forwarded-*", "Forwarded", "X-Real-IP", "X-Original-*",
+	"Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "Fastly-Client-IP", "CF-Connecting-*",
+	"Front-End-Https", "X-Url-Scheme", "X-Scheme",
+}
+
+// OfProxies reports whether a name, in canonical form, is one under which proxies say how
+// a client has come, in the spelling in which they do: X-Forwarded-For, and not X_forwarded_for.
+func OfProxies(name string) bool {
+	if Fold(name) != strings.ToLower(strings.ReplaceAll(name, "-", "_")) || strings.Contains(name, "_") {
+		return false
+	}
+	return slices.ContainsFunc(ofProxies, func(of string) bool {
+		family, isFamily := strings.CutSuffix(of, "-*")
+		return strings.EqualFold(name, family) || isFamily && len(name) > len(family) && strings.EqualFold(name[:len(family)+1], family+"-")
+	})
 }
 
 // framing are headers that belong to the request itself. They pass as they are,
@@ -139,6 +158,11 @@ func (h *Headers) Names() []string {
 		names[i] = h.set[i].name
 	}
 	return names
+}
+
+// Sets reports whether Set writes a header that a backend may take for this one.
+func (h *Headers) Sets(name string) bool {
+	return h.Managed(name) && slices.ContainsFunc(h.set, func(s header) bool { return Fold(s.name) == Fold(name) })
 }
 
 // Managed reports whether a client's header or trailer of this name is taken away.

@@ -45,6 +45,8 @@ func TestAttackAliases(t *testing.T) {
 	for _, name := range []string{
 		"X-User-Id", "X-User-Name", "X-User-Email", "X-User-Groups",
 		"X-Forwarded-For", "X-Forwarded-Prefix", "X-Forwarded-Anything-At-All", "X-Forwarded", "Forwarded",
+		"Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "Fastly-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6",
+		"Front-End-Https", "X-Url-Scheme", "X-Scheme",
 		"X-Real-IP", "X-Original-URL", "X-Original-Path", "X-Rewrite-URL", "Proxy",
 		"X-Remote-User", "X-Remote", "Remote-User",
 	} {
@@ -66,7 +68,7 @@ func TestStripLeavesTheRest(t *testing.T) {
 	rest := http.Header{}
 	for _, name := range []string{
 		"", "Accept", "Authorization", "Content-Length", "content-type", "Transfer-Encoding", "Cookie", "Host", "User-Agent", "X-Request-Id", "X-Requested-With",
-		"X-User", "X-User-Ids", "X-User-Agent", "X-UserId", "X", "x_", "Forwarded-By", "X-Forwardedfor", "X-Real-Ips", "X-Originally", "X-Remotely", "Proxy-Status", "api_key",
+		"X-User", "X-User-Ids", "X-User-Agent", "X-UserId", "X", "x_", "Forwarded-By", "X-Forwardedfor", "X-Real-Ips", "Client-Ips", "Cf-Ray", "Cf-Ipcountry", "X-Schema", "X-Originally", "X-Remotely", "Proxy-Status", "api_key",
 		"X-User-Id" + strings.Repeat("x", 200), strings.Repeat("-", 300),
 	} {
 		rest[name] = []string{"stays"}
