@@ -275,6 +275,8 @@ func TestRulesInheritAccess(t *testing.T) {
 			{Path: "/ws", Access: Access{TokenFrom: []TokenSource{{Query: "t"}}}},
 			{Path: "/maybe", Auth: Auth{Word: "optional"}, Access: Access{OnInvalid: "anonymous"}},
 			{Path: "/login", Auth: public()},
+			{Path: "/files/*", Auth: public(), Access: Access{TokenFrom: []TokenSource{{Word: "header"}}}, EncodedSlash: "keep", StreamMax: "90m"},
+			{Path: "/feed", Auth: public(), Access: Access{TokenFrom: []TokenSource{{Word: "header"}}}, StreamMax: "none"},
 		},
 	}}, upstreams)
 	var got []string
@@ -285,11 +287,13 @@ func TestRulesInheritAccess(t *testing.T) {
 		"/denied deny ",
 		"/elsewhere required mode: report; token_from: header, cookie access; login_url: https://login.example.com/?rd=",
 		"/enforced required token_from: header, cookie access; login_url: /login",
+		"/feed public token_from: header; stream_max: none",
 		"/inherits required mode: report; token_from: header, cookie access; login_url: /login",
 		"/json required mode: report; token_from: header, cookie access",
 		"/login public token_from: header, cookie access",
 		"/maybe optional mode: report; on_invalid: anonymous; token_from: header, cookie access; login_url: /login",
 		"/ws required mode: report; token_from: query t; login_url: /login",
+		"/files/* public token_from: header; encoded_slash: keep; stream_max: 1h30m",
 		"/* required mode: report; token_from: header, cookie access; login_url: /login",
 	}
 	if !slices.Equal(got, want) {

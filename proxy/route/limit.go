@@ -14,8 +14,8 @@ type RateLimit struct {
 	// Word is none.
 	Word string `mapstructure:"-"`
 	// By is whose requests are counted together: user, or network. An IPv4 address is a
-	// network, and so is an IPv6 /64. Who has no good token counts by network either
-	// way. Required.
+	// network, and so is an IPv6 /64. Who passes without a good token counts by network
+	// either way. Required.
 	By string `mapstructure:"by" words:"user network"`
 	// Rate is how many requests in which time: "100/1m". They are given back one by one,
 	// here each 600ms. Required.
@@ -69,13 +69,18 @@ func (r *Rate) UnmarshalText(text []byte) error {
 
 // String is the rate as it would be written.
 func (r Rate) String() string {
-	text := r.In.String()
+	return strconv.Itoa(r.N) + "/" + duration(r.In)
+}
+
+// duration is one without the zeros at its end: 1h30m, and not 1h30m0s.
+func duration(d time.Duration) string {
+	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, zero) {
 			text = text[:len(text)-2]
 		}
 	}
-	return strconv.Itoa(r.N) + "/" + text
+	return text
 }
 
 // Limit is a compiled RateLimit. A route and the rules that inherit from it have the

@@ -48,6 +48,12 @@ func (r Row) With() []string {
 	if name := r.match.CORS(); name != "" {
 		list = append(list, "cors: "+name)
 	}
+	if r.match.keepsSlashes() && r.Policy.Level != Deny {
+		list = append(list, "encoded_slash: keep")
+	}
+	if stream := r.match.Stream(); stream.Said && r.Policy.Level != Deny {
+		list = append(list, "stream_max: "+stream.String())
+	}
 	return list
 }
 

@@ -22,6 +22,17 @@ type Stream struct {
 	After time.Duration
 }
 
+// String is how one would write it.
+func (s Stream) String() string {
+	switch {
+	case s.Token:
+		return "token"
+	case s.After > 0:
+		return duration(s.After)
+	}
+	return "none"
+}
+
 // Stream is how long a stream may last.
 func (m Match) Stream() Stream {
 	switch {
