@@ -88,8 +88,8 @@ func (a *Authority) Close() {
 	}
 }
 
-// Unwell tells of each trusted issuer whose keys could not be fetched last, by its
-// name, in a sentence for operators.
+// Unwell tells of each trusted issuer whose keys could not be fetched last, or of whom
+// none can be used, by its name, in a sentence for operators.
 func (a *Authority) Unwell() map[string]string {
 	all := map[string]string{}
 	for name, t := range a.verifier.trusted {
@@ -98,6 +98,8 @@ func (a *Authority) Unwell() map[string]string {
 			all[name] = fmt.Sprintf("its keys are %s old: %v", state.Age.Round(time.Second), state.Err)
 		case !state.Usable && state.Err != nil:
 			all[name] = fmt.Sprintf("there are no keys, and its tokens are answered 503: %v", state.Err)
+		case state.Usable && state.Keys == 0:
+			all[name] = "its set has no key for signatures with one of algs, and its tokens are refused"
 		case !state.Usable:
 			all[name] = "there are no keys yet"
 		}

@@ -109,7 +109,7 @@ func (r *ring) read(now time.Time) (raw string, book keys.Book, loaded []*keys.K
 		return "", book, nil, err
 	}
 	book = r.book
-	if raw != r.raw {
+	if raw != r.raw || raw == "" { // an empty file is not what was read before, at the start either
 		if book, err = keys.ReadBook(raw); err != nil {
 			return "", book, nil, err
 		}

@@ -591,6 +591,14 @@ func TestAnIssuerThatIsAway(t *testing.T) {
 	if got := a.says(token(key)); got != "" {
 		t.Errorf("when it is back: %q", got)
 	}
+	f.publish() // a good answer, by which no token is good any more
+	a.after(6 * time.Second)
+	if got := a.says(token(next)); got == "" || got == "undecided" {
+		t.Errorf("of a set without keys: %q", got)
+	}
+	if unwell := a.Unwell()[f.URL]; !strings.Contains(unwell, "no key for signatures") {
+		t.Errorf("what operators are told: %q", unwell)
+	}
 }
 
 func TestFaultsOfTrustedIssuers(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/proxy"
+	"gatehouse/proxy/upstream"
 	"gatehouse/tokens"
 	"gatehouse/users"
 	"gatehouse/users/password"
@@ -42,6 +43,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g := &generation{}
 	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics}
 	loaded.Blame("login", loaded.Login.Check())
+	blameEmptyAssertions(loaded)
 	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
 	loaded.Blame("tokens", err)
 	if err == nil {
@@ -78,6 +80,16 @@ func compile(loaded *config.Loaded) (*generation, error) {
 		withoutStore(loaded)
 	}
 	return build(loaded, with)
+}
+
+// blameEmptyAssertions refuses `assertion: {}`: who writes it wants one, and the rooms
+// cannot tell it from one that is not written.
+func blameEmptyAssertions(loaded *config.Loaded) {
+	for name, u := range loaded.Upstreams {
+		if key := "upstreams." + name + ".assertion"; u.Assertion == (upstream.Assertion{}) && loaded.Says(key) {
+			loaded.Blame("", &proxy.Fault{At: key, Problem: "it is said that there is an assertion, but not which", Fix: "write { header: X-Gatehouse-Assertion }, or take it away"})
+		}
+	}
 }
 
 // ServeHTTP answers a request.

@@ -101,6 +101,9 @@ func (b Book) Find(id string) (int, error) {
 // understood may be what a newer version needs to know.
 func ReadBook(text string) (Book, error) {
 	var b Book
+	if strings.TrimSpace(text) == "" {
+		return Book{}, fmt.Errorf("%s cannot be read: it is empty", metaFile)
+	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&b); err != nil {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -92,7 +93,10 @@ func (d *Directory) Load(book Book, now time.Time, known []*Key) ([]*Key, error)
 
 func (d *Directory) load(e Entry) (*Key, error) {
 	text, err := readPrivate(d.file(e.ID), maxPEM)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // not as if there were no key at all
+		return nil, fmt.Errorf("its file %s is gone", d.file(e.ID))
+	case err != nil:
 		return nil, err
 	}
 	m, wrong := readPEM(string(text))
@@ -132,7 +136,12 @@ func (d *Directory) Change(now time.Time, change func(*Book) (made []*Made, err 
 		return fmt.Errorf("locking %s: %w", lock.Name(), err)
 	}
 	book, err := d.Read()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := d.orphans(); err != nil {
+			return err
+		}
+	case err != nil:
 		return err
 	}
 	made, err := change(&book)
@@ -160,6 +169,24 @@ func (d *Directory) Change(now time.Time, change func(*Book) (made []*Made, err 
 		}
 	}
 	return nil
+}
+
+// orphans refuses to begin anew where keys are that no metadata tells of: gateways that
+// run go on with them, until a new book without them ends them.
+func (d *Directory) orphans() error {
+	files, err := filepath.Glob(filepath.Join(escaped(d.path), "*.pem"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	return &Unsafe{
+		fmt.Sprintf("%s holds keys, such as %s, and no %s that says what each is for; with a new one the tokens of these keys would be refused", d.path, filepath.Base(files[0]), metaFile),
+		"put " + metaFile + " back; or take the keys away",
+	}
+}
+
+// escaped is a path in which filepath.Glob finds no pattern.
+func escaped(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // write replaces a file as a whole: who reads sees the old one or the new one, also

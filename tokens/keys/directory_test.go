@@ -173,7 +173,7 @@ func TestAKeyDirectoryThatCannotBeUsed(t *testing.T) {
 		{"the group may write a key", func(t *testing.T, d *Directory, id string) { chmod(t, d.file(id), 0o620) }, "run chmod 0600"},
 		{"others may read the metadata", func(t *testing.T, d *Directory, _ string) { chmod(t, filepath.Join(d.path, metaFile), 0o644) }, "run chmod 0600"},
 		{"others may put files in place of ours", func(t *testing.T, d *Directory, _ string) { chmod(t, d.path, 0o777) }, "run chmod 0700"},
-		{"a key is gone", func(t *testing.T, d *Directory, id string) { remove(t, d.file(id)) }, "no such file"},
+		{"a key is gone", func(t *testing.T, d *Directory, id string) { remove(t, d.file(id)) }, ".pem is gone"},
 		{"a key is a directory", func(t *testing.T, d *Directory, id string) {
 			remove(t, d.file(id))
 			if err := os.Mkdir(d.file(id), 0o700); err != nil {
@@ -222,6 +222,25 @@ func TestAKeyDirectoryThatCannotBeUsed(t *testing.T) {
 	d := NewDirectory(t.TempDir())
 	chmod(t, d.file(add(t, d, noon)), 0o440)
 	if _, err := d.Load(read(t, d), noon, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Keys without the metadata that tells of them are not passed over: gateways that run
+// know them, and a book that begins anew would end them all.
+func TestKeysWithoutMetadata(t *testing.T) {
+	d := NewDirectory(filepath.Join(t.TempDir(), "a [b] * d"))
+	id := add(t, d, noon)
+	remove(t, filepath.Join(d.path, metaFile))
+	err := d.Change(noon, func(*Book) ([]*Made, error) {
+		t.Error("a change began")
+		return nil, nil
+	})
+	if err == nil || !strings.Contains(err.Error(), id+".pem") || !strings.Contains(err.Error(), "no keys.json") {
+		t.Errorf("got %v", err)
+	}
+	remove(t, d.file(id))
+	if err := d.Change(noon, func(*Book) ([]*Made, error) { return nil, nil }); err != nil {
 		t.Error(err)
 	}
 }
