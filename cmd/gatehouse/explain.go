@@ -35,8 +35,8 @@ removed.
 
 --user asks with a token made for a user of the store, --token with one as it is ("-"
 reads it from standard input, where no list of processes shows it). Without either
-the request is anonymous. The token is sent as tokens.header_name and header_types
-say; for another place use --header.`,
+the request is anonymous. The token is sent in the header that brings tokens, or
+where the route looks for one; for another place use --header.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return nil
@@ -89,7 +89,9 @@ func (p *program) explain(ctx context.Context, q question, asJSON bool) error {
 	case q.user != "" && !opensStore(loaded):
 		return failed(errors.New("there are no users here: no key signs, and no store is written down"), "gatehouse explain … --token -")
 	case q.bare(), !opensStore(loaded):
-		g.carry(in, q.token)
+		if q.token != "" {
+			g.gateway.Carry(in, q.token)
+		}
 		return show(g)
 	}
 	// Who somebody is, and whether a session has ended, only the store knows.
@@ -109,7 +111,9 @@ func (p *program) explain(ctx context.Context, q question, asJSON bool) error {
 				return failed(err, "gatehouse explain … --token -")
 			}
 		}
-		g.carry(in, token)
+		if token != "" {
+			g.gateway.Carry(in, token)
+		}
 		return show(g)
 	})
 }
@@ -160,15 +164,6 @@ func (q *question) request(ctx context.Context) (*http.Request, error) {
 		in.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}
 	return in.WithContext(ctx), nil
-}
-
-// carry puts a token into the header that routes look at, behind the first word that
-// may stand there.
-func (g *generation) carry(in *http.Request, token string) {
-	if token != "" {
-		v := g.authority.Verifier()
-		in.Header[v.HeaderName()] = append(in.Header[v.HeaderName()], v.Scheme()+" "+token)
-	}
 }
 
 // mint makes an access token for a user as a login would, with more claims behind

@@ -118,7 +118,7 @@ func (r *rehearsal) try(ctx context.Context, test *config.Test) error {
 		if err != nil {
 			return err
 		}
-		r.g.carry(in, token)
+		r.g.gateway.Carry(in, token)
 	}
 	return r.compare(test, r.g.gateway.Explain(in))
 }
