@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -63,6 +64,33 @@ func TestWhatAnAssertionSays(t *testing.T) {
 	}
 	if want := `{"iss":"https://auth.example.com","aud":"books","sub":"1","username":"alice","email":"a@example.com","groups":["staff"],"iat":`; !strings.HasPrefix(string(body), want) {
 		t.Errorf("got %s", body)
+	}
+}
+
+// A token that is taken for a while behind its end has an assertion that is not over.
+func TestAnAssertionInTheLeeway(t *testing.T) {
+	settings := tokens.DefaultConfig()
+	settings.Keys, settings.Leeway = []keys.Config{{Algorithm: "EdDSA", PrivateKey: edPrivate}}, time.Minute
+	now := time.Unix(1_800_000_000, 0)
+	authority, err := tokens.New(settings, tokens.Parts{Store: userstest.Open(t), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		left, want time.Duration // of the token, of the assertion
+	}{
+		"long before the end":   {time.Hour, 20 * time.Second},
+		"behind the end":        {-10 * time.Second, 20 * time.Second},
+		"close to the leeway's": {-55 * time.Second, 5 * time.Second},
+	} {
+		proof, err := authority.Asserter().Assert(&tokens.Principal{UserID: "1", Expires: now.Add(c.left)}, "books", 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := base64.RawURLEncoding.DecodeString(strings.Split(proof, ".")[1])
+		if want := fmt.Sprintf(`"exp":%d}`, now.Add(c.want).Unix()); !strings.HasSuffix(string(body), want) {
+			t.Errorf("%s: %s, want %s", name, body, want)
+		}
 	}
 }
 

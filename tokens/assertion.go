@@ -32,6 +32,7 @@ var ErrNoKeyPair = errors.New("no key pair signs")
 type Asserter struct {
 	ring   *ring
 	issuer string
+	leeway time.Duration // by which tokens are taken behind their exp
 	now    func() time.Time
 
 	mu   sync.Mutex
@@ -57,11 +58,11 @@ func (a *Authority) Asserter() *Asserter {
 		return nil
 	}
 	made, _ := simplelru.NewLRU[string, assertion](maxAssertions, nil) // fails for no size alone
-	return &Asserter{ring: a.verifier.ring, issuer: a.cfg.Issuer, now: a.now, made: made}
+	return &Asserter{ring: a.verifier.ring, issuer: a.cfg.Issuer, leeway: a.cfg.Leeway, now: a.now, made: made}
 }
 
 // Assert returns an assertion of who the principal is for one audience, good for at
-// most lifetime, and no longer than the token that let them in. One that was made for
+// most lifetime, and no longer than the token that let them in is taken. One that was made for
 // the same is returned again for half of its lifetime.
 func (s *Asserter) Assert(p *Principal, audience string, lifetime time.Duration) (string, error) {
 	now := s.now()
@@ -75,12 +76,13 @@ func (s *Asserter) Assert(p *Principal, audience string, lifetime time.Duration)
 	s.mu.Lock()
 	known, ok := s.made.Get(said)
 	s.mu.Unlock()
-	if ok && known.key == key && now.Before(known.again) && !known.ends.After(p.Expires) {
+	last := p.Expires.Add(s.leeway) // as long as the token lets them in, or they would be told a proof that is over
+	if ok && known.key == key && now.Before(known.again) && !known.ends.After(last) {
 		return known.token, nil
 	}
 	ends := now.Add(lifetime).Truncate(time.Second)
-	if p.Expires.Before(ends) {
-		ends = p.Expires
+	if last.Before(ends) {
+		ends = last
 	}
 	payload := strings.TrimSuffix(said, "}") + `,"iat":` + strconv.FormatInt(now.Unix(), 10) + `,"exp":` + strconv.FormatInt(ends.Unix(), 10) + "}"
 	input := base64.RawURLEncoding.EncodeToString(drf.AppendASCII(nil, drf.Object{
