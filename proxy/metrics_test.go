@@ -37,8 +37,14 @@ func TestRequestsAreCounted(t *testing.T) {
 		target string
 		header []string
 	}{
-		{"/public/a?token=secret", nil}, {"/public/b", nil}, {"/x", []string{alice}},
-		{"/x", nil}, {"/x", []string{"Authorization: Bearer a.b.c"}}, {"/denied/", []string{alice}}, {"/../x", nil}, {"/public/broken", nil},
+		{"/public/a?token=secret", nil},
+		{"/public/b", nil},
+		{"/x", []string{alice}},
+		{"/x", nil},
+		{"/x", []string{"Authorization: Bearer a.b.c"}},
+		{"/denied/", []string{alice}},
+		{"/../x", nil},
+		{"/public/broken", nil},
 	} {
 		w.get(ask.target, ask.header...)
 	}

@@ -163,7 +163,7 @@ func freePort() (int, error) {
 }
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...) //nolint:gosec // the programs of PostgreSQL
+	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the programs of PostgreSQL, which outlive any one test
 	cmd.Dir = s.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGCONNECT_TIMEOUT=10"}
 	if s.as != nil {

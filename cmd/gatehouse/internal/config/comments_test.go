@@ -42,7 +42,7 @@ func sourceComments(t *testing.T) map[string]map[string]string {
 func golden(t *testing.T, path string, want []byte) {
 	t.Helper()
 	if os.Getenv("GATEHOUSE_TEST_UPDATE") != "" {
-		if err := os.WriteFile(path, want, 0o644); err != nil { //nolint:gosec // it is committed
+		if err := os.WriteFile(path, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
