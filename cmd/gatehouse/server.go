@@ -87,7 +87,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	s.cut = cut
 	s.http = &http.Server{
-		Handler: s,
+		Handler: linger(s.ServeHTTP),
 		// The gateway has an answer to OPTIONS * of its own, and logs it.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            loaded.Server.ReadHeaderTimeout,
