@@ -17,8 +17,9 @@ type Claim struct {
 	// Name is the claim; required. None that tokens have already, and each name once.
 	Name string `mapstructure:"name"`
 	// From is what of the user its value is: user.id (a number), user.username, user.email,
-	// user.first_name, user.last_name, user.groups (a list of texts), user.is_staff or
-	// user.is_superuser (true or false). Danger: whoever holds a token can read it.
+	// user.first_name, user.last_name, user.groups (a list of texts), user.is_staff,
+	// user.is_superuser (true or false), or user.attributes.NAME, without which the claim is
+	// left out ("gatehouse user set"). Danger: whoever holds a token can read it.
 	From string `mapstructure:"from"`
 	// Value is a text that is the same for all users, in place of from.
 	Value string `mapstructure:"value"`
@@ -52,20 +53,29 @@ func sourceOf(from string) (claimSource, bool) {
 	return claimSources[i], true
 }
 
-// of is the value of the claim for a user.
-func (c Claim) of(user users.User) any {
+// attributeSource begins the name of what is known of a user by a name of the site's own.
+const attributeSource = "user.attributes."
+
+// of is the value of the claim for a user. It is false where there is none.
+func (c Claim) of(user users.User) (value any, there bool) {
 	if c.From == "" {
-		return c.Value
+		return c.Value, true
+	}
+	if name, ok := strings.CutPrefix(c.From, attributeSource); ok {
+		value, there = user.Attributes[name]
+		return value, there
 	}
 	source, _ := sourceOf(c.From) // Config.check has seen to it
-	return source.of(user)
+	return source.of(user), true
 }
 
 // extra adds to the claims of a new token what tokens.claims says of its user, behind
 // all others, as a get_token that was overridden does it.
 func (c Config) extra(claims drf.Object, user users.User) drf.Object {
 	for _, claim := range c.Claims {
-		claims = append(claims, drf.Member{Name: claim.Name, Value: claim.of(user)})
+		if value, there := claim.of(user); there {
+			claims = append(claims, drf.Member{Name: claim.Name, Value: value})
+		}
 	}
 	return claims
 }
@@ -125,6 +135,7 @@ func (c Config) takenBy(name string) string {
 // check looks at where the value comes from.
 func (c Claim) check(add func(field, problem, fix string)) {
 	_, known := sourceOf(c.From)
+	attribute, ofSite := strings.CutPrefix(c.From, attributeSource)
 	switch {
 	case c.From != "" && c.Value != "":
 		add("value", "both from and value are written", "write one of them")
@@ -135,8 +146,9 @@ func (c Claim) check(add func(field, problem, fix string)) {
 	case c.Value != "":
 	case c.From == "":
 		add("from", "it is not said what the claim says", "write from: "+anySource()+"; or value: and a text")
-	case strings.HasPrefix(c.From, "user.attributes."):
-		add("from", "users have no attributes yet", "write "+anySource())
+	case ofSite && !users.IsAttributeName(attribute):
+		add("from", fmt.Sprintf("no attribute can have the name %.120q", attribute), "write "+attributeSource+" and letters, digits, - _ and dots, such as "+attributeSource+"department")
+	case ofSite:
 	case !known:
 		add("from", fmt.Sprintf("nothing is known as %q", c.From), "write "+cmp.Or(nearestSource(c.From), anySource()))
 	}
@@ -147,7 +159,7 @@ func anySource() string {
 	for _, source := range claimSources {
 		names = append(names, source.name)
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	return strings.Join(names, ", ") + " or " + attributeSource + "NAME"
 }
 
 // nearestSource is the source that was probably meant, or "".
@@ -158,6 +170,10 @@ func nearestSource(word string) string {
 			name = field
 		}
 		return strings.NewReplacer("_", "", "-", "", ".", "").Replace(name)
+	}
+	lower := strings.TrimPrefix(strings.ToLower(word), "user.")
+	if first, name, dotted := strings.Cut(lower, "."); dotted && letters(first[:min(len(first), 40)], "attributes") <= 3 && users.IsAttributeName(name) {
+		return attributeSource + word[len(word)-len(name):]
 	}
 	word = plain(word)
 	if len(word) > 40 {

@@ -46,6 +46,13 @@ func TestTokensSayOfTheirUserWhatTheyAreToldTo(t *testing.T) {
 			`"user_id":"1","tenant":"M\u00e1laga","super":false,"staff":true,"n":1,"https://x.test/name":"testuser","family_name":"","given_name":"Zo\u00eb \"Z\"","email":"t@example.com"`,
 		},
 		{
+			"attributes, where there are some",
+			[]tokens.Claim{{Name: "dept", From: "user.attributes.department"}, {Name: "desk", From: "user.attributes.desk"}, {Name: "empty", From: "user.attributes.a.b-c_1"}},
+			users.Change{SetAttributes: map[string]string{"department": "<Ä>", "a.b-c_1": ""}},
+			nil,
+			`"user_id":"1","dept":"<\u00c4>","empty":""`,
+		},
+		{
 			"before aud and iss, behind the digest of the password",
 			[]tokens.Claim{{Name: "x", Value: "y"}},
 			users.Change{},
@@ -167,7 +174,7 @@ func TestATokenThatWouldBeTooLongIsNotHandedOut(t *testing.T) {
 }
 
 func TestFaultsOfTheClaims(t *testing.T) {
-	const every = "user.id, user.username, user.email, user.first_name, user.last_name, user.groups, user.is_staff or user.is_superuser"
+	const every = "user.id, user.username, user.email, user.first_name, user.last_name, user.groups, user.is_staff, user.is_superuser or user.attributes.NAME"
 	for _, c := range []struct {
 		name  string
 		claim tokens.Claim
@@ -194,6 +201,10 @@ func TestFaultsOfTheClaims(t *testing.T) {
 		{"without the user", tokens.Claim{Name: "x", From: "email"}, "claims[0].from", "write user.email"},
 		{"in the words of another", tokens.Claim{Name: "x", From: "user.firstName"}, "claims[0].from", "write user.first_name"},
 		{"without is_", tokens.Claim{Name: "x", From: "user.superuser"}, "claims[0].from", "write user.is_superuser"},
+		{"an attribute without a name", tokens.Claim{Name: "x", From: "user.attributes."}, "claims[0].from", "such as user.attributes.department"},
+		{"an attribute that nobody can have", tokens.Claim{Name: "x", From: "user.attributes.a b"}, "claims[0].from", "letters, digits"},
+		{"an attribute, without the s", tokens.Claim{Name: "x", From: "user.attribute.Cost.Center"}, "claims[0].from", "write user.attributes.Cost.Center"},
+		{"an attribute, without the user", tokens.Claim{Name: "x", From: "attributes.desk"}, "claims[0].from", "write user.attributes.desk"},
 		{"the password", tokens.Claim{Name: "x", From: "user.password"}, "claims[0].from", every},
 		{"something else", tokens.Claim{Name: "x", From: strings.Repeat("z", 5000)}, "claims[0].from", every},
 	} {

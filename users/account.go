@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,11 +49,11 @@ func (s *Store) CreateUser(ctx context.Context, n NewUser) (User, error) {
 
 func insertUser(ctx context.Context, tx *sql.Tx, u *User) error {
 	err := tx.QueryRowContext(ctx, `
-		INSERT INTO users (username, password, first_name, last_name, email, is_active, is_staff, is_superuser, date_joined)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		INSERT INTO users (username, password, first_name, last_name, email, is_active, is_staff, is_superuser, date_joined, attributes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		RETURNING id`,
 		u.Username, u.Password, u.FirstName, u.LastName, u.Email,
-		integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser), micros(u.DateJoined),
+		integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser), micros(u.DateJoined), attributesText(u.Attributes),
 	).Scan(&u.ID)
 	if err != nil {
 		return err
@@ -122,7 +123,11 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 		if u, err = oneUser(ctx, tx, selectUsers+` WHERE u.username = $1`+orderUsers, name); err != nil {
 			return err
 		}
-		if err := updateUser(ctx, tx, u.ID, c.apply(u)); err != nil {
+		next := c.apply(u)
+		if err := checkAttributes(next.Attributes); err != nil { // all of them may be too many
+			return err
+		}
+		if err := updateUser(ctx, tx, u.ID, next); err != nil {
 			return err
 		}
 		if c.Active != nil && !*c.Active && !c.KeepSessions {
@@ -188,6 +193,7 @@ func (c Change) apply(u User) User {
 	set(&u.Groups, c.SetGroups)
 	u.Groups = slices.Concat(u.Groups, c.AddGroups)
 	u.Groups = slices.DeleteFunc(u.Groups, func(name string) bool { return slices.Contains(c.RemoveGroups, name) })
+	u.Attributes = changed(u.Attributes, c.SetAttributes, c.RemoveAttributes)
 	return u
 }
 
@@ -200,9 +206,10 @@ func set[T any](field *T, value *T) {
 func updateUser(ctx context.Context, tx *sql.Tx, id int64, u User) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE users
-		SET username = $2, first_name = $3, last_name = $4, email = $5, is_active = $6, is_staff = $7, is_superuser = $8
+		SET username = $2, first_name = $3, last_name = $4, email = $5, is_active = $6, is_staff = $7, is_superuser = $8, attributes = $9
 		WHERE id = $1`,
-		id, u.Username, u.FirstName, u.LastName, u.Email, integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser))
+		id, u.Username, u.FirstName, u.LastName, u.Email, integer(u.IsActive), integer(u.IsStaff), integer(u.IsSuperuser),
+		attributesText(u.Attributes))
 	if err != nil {
 		return err
 	}
@@ -294,7 +301,7 @@ const (
 	selectUsers = `
 		SELECT u.id, u.username, u.password, u.first_name, u.last_name, u.email,
 			u.is_active, u.is_staff, u.is_superuser, u.date_joined, u.last_login,
-			u.sessions_ended_at, g.name
+			u.sessions_ended_at, u.attributes, g.name
 		FROM users u LEFT JOIN user_groups g ON g.user_id = u.id`
 	orderUsers = ` ORDER BY u.username, g.name`
 )
@@ -322,8 +329,9 @@ func readUsers(ctx context.Context, db reads, query string, args ...any) ([]User
 		var active, staff, superuser, joined int64
 		var login, ended sql.Null[int64]
 		var group sql.Null[string]
+		var attributes string
 		err := rows.Scan(&u.ID, &u.Username, &u.Password, &u.FirstName, &u.LastName, &u.Email,
-			&active, &staff, &superuser, &joined, &login, &ended, &group)
+			&active, &staff, &superuser, &joined, &login, &ended, &attributes, &group)
 		if err != nil {
 			return nil, err
 		}
@@ -337,6 +345,9 @@ func readUsers(ctx context.Context, db reads, query string, args ...any) ([]User
 				u.SessionsEnded = time.UnixMicro(ended.V).UTC()
 			}
 			u.Groups = []string{}
+			if u.Attributes, err = readAttributes(attributes); err != nil {
+				return nil, fmt.Errorf("read %s: %w", u, err)
+			}
 			all = append(all, u)
 		}
 		if group.Valid {

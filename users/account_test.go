@@ -33,6 +33,7 @@ func testAccountIsKeptAsGiven(t *testing.T, place *userstest.Place) {
 	want := users.User{
 		ID: 1, Username: "ada", Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace",
 		IsActive: true, IsStaff: true, IsSuperuser: true, DateJoined: now, Groups: []string{"analyst", "staff"},
+		Attributes: map[string]string{},
 	}
 	// Read by another process, from the database.
 	other := userstest.Open(t, userstest.In(place))

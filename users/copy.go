@@ -43,7 +43,7 @@ type copiedTable struct {
 func copiedTables() []copiedTable {
 	return []copiedTable{
 		{"users", "id", []string{
-			"id", "username", "password", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser", "date_joined", "last_login", "sessions_ended_at",
+			"id", "username", "password", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser", "date_joined", "last_login", "sessions_ended_at", "attributes",
 		}},
 		{"user_groups", "user_id, name", []string{"user_id", "name"}},
 		{"sessions", "family", []string{"family", "user_id", "created_at", "used_at", "expires_at", "access_until", "ended_at", "address", "user_agent"}},

@@ -25,6 +25,7 @@ func testCopy(t *testing.T, from, to *userstest.Place) {
 	for i := range 450 { // more than one batch
 		userstest.Add(t, source, users.NewUser{
 			Username: fmt.Sprintf("user %d Ж", i), Encoded: "!x", Email: "O'Neil “x”@example.com", FirstName: "%s $1 \\", Groups: []string{"ä", "Z", "a"}, Staff: i%2 == 0,
+			Attributes: map[string]string{"n": fmt.Sprint(i), "z.y": "ä \\ \""},
 		})
 	}
 	ada := userstest.Add(t, source, users.NewUser{Username: "ada", Password: "secret"})

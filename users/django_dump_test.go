@@ -167,7 +167,7 @@ func testPasswordsInClearAreNotShown(t *testing.T, place *userstest.Place) {
 func TestDumpsThatAreRead(t *testing.T) {
 	joined := time.Date(2024, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	ordinary := func(change func(*users.User)) users.User {
-		u := users.User{ID: 1, Username: "ada", Password: "!x", IsActive: true, DateJoined: joined, Groups: []string{}}
+		u := users.User{ID: 1, Username: "ada", Password: "!x", IsActive: true, DateJoined: joined, Groups: []string{}, Attributes: map[string]string{}}
 		change(&u)
 		return u
 	}

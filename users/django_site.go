@@ -170,6 +170,7 @@ func (r *djangoReader) user(at string, values map[string]any, groups []djangoRef
 		DateJoined:  row.moment("date_joined"),
 		LastLogin:   row.moment("last_login"),
 		Groups:      []string{},
+		Attributes:  map[string]string{},
 	}
 	if len(row.faults) > 0 {
 		r.problem("%s: %s", at, strings.Join(row.faults, "; "))

@@ -28,6 +28,7 @@ func (n NewUser) check() (User, error) {
 		checkText("first_name", n.FirstName, maxName),
 		checkText("last_name", n.LastName, maxName),
 		checkGroups(n.Groups),
+		checkAttributes(n.Attributes),
 	}
 	if n.Password != "" {
 		faults = append(faults, checkPassword(n.Password))
@@ -44,7 +45,7 @@ func (n NewUser) check() (User, error) {
 		faults = append(faults, &Fault{At: "password", Problem: "the hash has no form that is known", Fix: "give one of Django's forms, or a new password"})
 	}
 	return User{
-		Username: username, Email: n.Email, FirstName: n.FirstName, LastName: n.LastName, Groups: n.Groups,
+		Username: username, Email: n.Email, FirstName: n.FirstName, LastName: n.LastName, Groups: n.Groups, Attributes: n.Attributes,
 		IsActive: !n.Inactive, IsStaff: n.Staff, IsSuperuser: n.Superuser,
 	}, errors.Join(faults...)
 }
@@ -68,7 +69,7 @@ func (c Change) check() (Change, error) {
 	if c.SetGroups != nil {
 		faults = append(faults, checkGroups(*c.SetGroups))
 	}
-	faults = append(faults, checkGroups(c.AddGroups))
+	faults = append(faults, checkGroups(c.AddGroups), checkAttributes(c.SetAttributes))
 	return c, errors.Join(faults...)
 }
 

@@ -15,8 +15,8 @@ var (
 )
 
 // User is one account, with the columns of Django's auth_user and its groups. It
-// is a snapshot: nothing in it changes, and Groups may be shared with others, so
-// it must not be written to.
+// is a snapshot: nothing in it changes, and Groups and Attributes may be shared with
+// others, so it must not be written to.
 type User struct {
 	ID          int64     `json:"id"`
 	Username    string    `json:"username"`
@@ -30,6 +30,11 @@ type User struct {
 	DateJoined  time.Time `json:"date_joined"`
 	LastLogin   time.Time `json:"last_login,omitzero"` // zero: never
 	Groups      []string  `json:"groups"`              // sorted; empty, not nil
+
+	// Attributes are texts by name that a site wants to know of its users beside the
+	// columns of Django, for claims of tokens. Empty, not nil. Who is read from a Django
+	// site has none.
+	Attributes map[string]string `json:"attributes"`
 
 	// SessionsEnded is when all sessions of the user were last ended; zero: never.
 	SessionsEnded time.Time `json:"-"`
@@ -58,10 +63,12 @@ type NewUser struct {
 	Staff     bool
 	Superuser bool
 	Inactive  bool
+
+	Attributes map[string]string // at most 50; see [IsAttributeName]; values of 1000 characters
 }
 
 // Change is what shall be different about an account; nil and empty fields leave
-// things as they are. Groups are set first, then added, then removed.
+// things as they are. Groups are set first, then added, then removed; so are attributes.
 type Change struct {
 	Username     *string // stored in NFKC
 	Email        *string
@@ -74,4 +81,7 @@ type Change struct {
 	KeepSessions bool // of whom is disabled
 	Staff        *bool
 	Superuser    *bool
+
+	SetAttributes    map[string]string // these alone; others stay
+	RemoveAttributes []string          // none need be there
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,7 @@ type account struct {
 	email, firstName, lastName, username string
 	groups, removeGroups                 []string
 	staff, superuser                     bool
+	attributes, removeAttributes         []string
 }
 
 func (a *account) flags(cmd *cobra.Command) {
@@ -43,6 +46,7 @@ func (a *account) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.firstName, "first-name", "", "first `NAME`")
 	cmd.Flags().StringVar(&a.lastName, "last-name", "", "last `NAME`")
 	cmd.Flags().StringArrayVar(&a.groups, "group", nil, "`GROUP` to be in; may be repeated")
+	cmd.Flags().StringArrayVar(&a.attributes, "attribute", nil, "attribute as `NAME=TEXT`, for tokens.claims; may be repeated")
 	cmd.Flags().BoolVar(&a.staff, "staff", false, "Django's is_staff")
 	cmd.Flags().BoolVar(&a.superuser, "superuser", false, "Django's is_superuser")
 }
@@ -55,6 +59,10 @@ func (p *program) userAdd() *cobra.Command {
 		Short: "Add a user; asks for the password",
 		Args:  oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			attributes, err := a.attributeMap(cmd)
+			if err != nil {
+				return err
+			}
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				// Before the password is asked for: nobody likes to type twice for nothing.
 				if store.Managed() {
@@ -69,7 +77,7 @@ func (p *program) userAdd() *cobra.Command {
 				}
 				user, err := store.CreateUser(ctx, users.NewUser{
 					Username: args[0], Password: plain, Email: a.email, FirstName: a.firstName, LastName: a.lastName,
-					Groups: a.groups, Staff: a.staff, Superuser: a.superuser,
+					Groups: a.groups, Staff: a.staff, Superuser: a.superuser, Attributes: attributes,
 				})
 				if err != nil {
 					return explain(err, args[0])
@@ -133,7 +141,7 @@ func (p *program) userShow() *cobra.Command {
 				if !ok {
 					algorithm = "none: cannot log in"
 				}
-				return table(p.stdout, []string{"name", user.Username}, [][]string{
+				rows := [][]string{
 					{"id", fmt.Sprint(user.ID)},
 					{"email", user.Email},
 					{"first name", user.FirstName},
@@ -145,7 +153,11 @@ func (p *program) userShow() *cobra.Command {
 					{"joined", moment(user.DateJoined)},
 					{"last login", moment(user.LastLogin)},
 					{"password", algorithm},
-				})
+				}
+				for _, name := range slices.Sorted(maps.Keys(user.Attributes)) {
+					rows = append(rows, []string{"attribute " + name, user.Attributes[name]})
+				}
+				return table(p.stdout, []string{"name", user.Username}, rows)
 			})
 		},
 	})
@@ -160,11 +172,15 @@ func (p *program) userSet() *cobra.Command {
 		Use:   "set NAME",
 		Short: "Change what is known of a user",
 		Example: `  gatehouse user set alice --group support --remove-group staff
-  gatehouse user set alice --email alice@example.com --staff=false`,
+  gatehouse user set alice --email alice@example.com --staff=false
+  gatehouse user set alice --attribute department=emea --remove-attribute desk`,
 		Args: oneName,
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		change := a.change(cmd)
+		change, err := a.change(cmd)
+		if err != nil {
+			return err
+		}
 		if change == nil {
 			return usage(cmd.CommandPath()+" --help", "nothing to change was given for %q", args[0])
 		}
@@ -178,15 +194,20 @@ func (p *program) userSet() *cobra.Command {
 	}
 	a.flags(cmd)
 	cmd.Flags().StringArrayVar(&a.removeGroups, "remove-group", nil, "`GROUP` to leave; may be repeated")
+	cmd.Flags().StringArrayVar(&a.removeAttributes, "remove-attribute", nil, "`NAME` of an attribute to take away; may be repeated")
 	cmd.Flags().StringVar(&a.username, "name", "", "new `NAME` to log in with")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
 // change is what the flags say; nil: nothing.
-func (a *account) change(cmd *cobra.Command) *users.Change {
-	change := &users.Change{AddGroups: a.groups, RemoveGroups: a.removeGroups}
-	said := len(a.groups)+len(a.removeGroups) > 0
+func (a *account) change(cmd *cobra.Command) (*users.Change, error) {
+	attributes, err := a.attributeMap(cmd)
+	if err != nil {
+		return nil, err
+	}
+	change := &users.Change{AddGroups: a.groups, RemoveGroups: a.removeGroups, SetAttributes: attributes, RemoveAttributes: a.removeAttributes}
+	said := len(a.groups)+len(a.removeGroups)+len(attributes)+len(a.removeAttributes) > 0
 	for flag, pointers := range map[string]struct {
 		value  *string
 		target **string
@@ -205,9 +226,22 @@ func (a *account) change(cmd *cobra.Command) *users.Change {
 		change.Superuser, said = &a.superuser, true
 	}
 	if !said {
-		return nil
+		return nil, nil //nolint:nilnil // nothing is to be changed
 	}
-	return change
+	return change, nil
+}
+
+// attributeMap reads what stands behind --attribute.
+func (a *account) attributeMap(cmd *cobra.Command) (map[string]string, error) {
+	all := make(map[string]string, len(a.attributes))
+	for _, text := range a.attributes {
+		name, value, ok := strings.Cut(text, "=")
+		if _, twice := all[name]; !ok || twice {
+			return nil, usage(cmd.CommandPath()+" --help", "--attribute %q is not NAME=TEXT with each name once", text)
+		}
+		all[name] = value
+	}
+	return all, nil
 }
 
 func (p *program) userPasswd() *cobra.Command {
