@@ -252,7 +252,13 @@ func (a *Authority) blacklist(r *http.Request, in drf.Input) drf.Answer {
 		return a.undecided(r, err)
 	}
 	token.IssuedAt = a.now()
-	if err := a.store.RevokeToken(r.Context(), token); err != nil {
+	// A refresh may have come in between: then the session goes on, and who asked to
+	// end it must not be told that it is over.
+	err = a.store.RevokeLiveToken(r.Context(), token)
+	if errors.Is(err, users.ErrRevoked) {
+		return a.refused(textBlacklisted)
+	}
+	if err != nil {
 		return a.undecided(r, err)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}

@@ -57,11 +57,17 @@ func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
 }
 
+// wantsAll reads ?all in the words that a boolean field of Django REST Framework
+// takes, since it is a client of that which writes it.
 func wantsAll(r *http.Request) (all, ok bool) {
-	switch r.URL.Query().Get("all") {
-	case "true", "1":
+	query := r.URL.Query()
+	if !query.Has("all") {
+		return false, true
+	}
+	switch strings.ToLower(query.Get("all")) {
+	case "true", "t", "yes", "y", "on", "1":
 		return true, true
-	case "", "false", "0":
+	case "false", "f", "no", "n", "off", "0":
 		return false, true
 	}
 	return false, false

@@ -136,6 +136,7 @@ func TestLogout(t *testing.T) {
 		{"both, of which one is bad", "", func(a, _ string) map[string]string { return map[string]string{"refresh": "x", "access": a} }, false, false},
 		{"a bearer", "", func(_, _ string) map[string]string { return nil }, true, false},
 		{"all, by the refresh token", "?all=true", func(_, r string) map[string]string { return map[string]string{"refresh": r} }, false, true},
+		{"all, as Python writes it", "?all=True", func(_, r string) map[string]string { return map[string]string{"refresh": r} }, false, true},
 		{"all, by a bearer", "?all=true", func(_, _ string) map[string]string { return nil }, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,6 +195,7 @@ func TestLogoutThatIsRefused(t *testing.T) {
 	}{
 		{"nothing", "", map[string]string{}, 400, `{"token":["This field is required."]}`},
 		{"blank", "", map[string]string{"refresh": " "}, 400, `{"refresh":["This field may not be blank."]}`},
+		{"an all that says nothing", "?all", map[string]string{"refresh": next}, 400, `{"all":["Must be a valid boolean."]}`},
 		{"half an all", "?all=perhaps", map[string]string{"refresh": next}, 400, `{"all":["Must be a valid boolean."]}`},
 		{"garbage", "", map[string]string{"token": "x"}, 401, coded(isInvalid)},
 		{"another type", "", map[string]string{"token": seal(usual, claims(`"token_type":"other"`, lives, id, user))}, 401, coded(badType)},
@@ -384,5 +386,38 @@ func TestParallelRefreshes(t *testing.T) {
 				t.Errorf("got %v with %d pairs, want %v with one", statuses, len(pairs), want)
 			}
 		})
+	}
+}
+
+// Of a refresh and a blacklisting of one token, at once, one comes first: who is told
+// that the token was blacklisted has nothing out there that goes on.
+func TestParallelRefreshAndBlacklist(t *testing.T) {
+	path := t.TempDir() + "/gatehouse.db"
+	store := userstest.Open(t, userstest.At(path))
+	userstest.Add(t, store, users.NewUser{Username: "testuser", Password: "testpassword"})
+	cfg := settings()
+	rotating(0, "refuse")(&cfg)
+	var two [2]*tokens.Authority // as in two processes
+	for i := range two {
+		a, err := tokens.New(cfg, tokens.Parts{Store: userstest.Open(t, userstest.At(path))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		two[i] = a
+	}
+	for range 100 {
+		status, pair := call(two[0], "/api/token/", url.Values{"username": {"testuser"}, "password": {"testpassword"}})
+		if status != http.StatusOK {
+			t.Fatalf("login: %d %v", status, pair)
+		}
+		var statuses [2]int
+		var both sync.WaitGroup
+		for i, path := range []string{"/api/token/refresh/", "/api/token/blacklist/"} {
+			both.Go(func() { statuses[i], _ = call(two[i], path, url.Values{"refresh": {pair["refresh"]}}) })
+		}
+		both.Wait()
+		if statuses != [2]int{200, 401} && statuses != [2]int{401, 200} {
+			t.Fatalf("refresh %d, blacklist %d: want one of them", statuses[0], statuses[1])
+		}
 	}
 }

@@ -21,10 +21,14 @@ type Token struct {
 // RecordToken remembers a refresh token that was handed out. It does nothing if
 // the id is known.
 func (s *Store) RecordToken(ctx context.Context, t Token) error {
-	return s.writeToken(ctx, t, nil, `
-		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at, family)
-		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5, $6)
-		ON CONFLICT (jti) DO NOTHING`)
+	return s.writeToken(ctx, t, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO tokens (jti, user_id, issued_at, expires_at, family)
+			VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+			ON CONFLICT (jti) DO NOTHING`,
+			storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), int64(FamilyOf(t.ID)))
+		return err
+	})
 }
 
 // RevokeToken makes [Store.Revoked] answer true for the id of t, also when it was
@@ -32,29 +36,42 @@ func (s *Store) RecordToken(ctx context.Context, t Token) error {
 // again does no harm. Tokens that share an id are revoked together, until the last
 // of them that was named has expired.
 func (s *Store) RevokeToken(ctx context.Context, t Token) error {
-	now := s.now()
-	return s.writeToken(ctx, t, &now, `
-		INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at, family)
-		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5, $6)
-		ON CONFLICT (jti) DO UPDATE SET
-			revoked_at = COALESCE(tokens.revoked_at, excluded.revoked_at),
-			expires_at = CASE WHEN excluded.expires_at > tokens.expires_at THEN excluded.expires_at ELSE tokens.expires_at END`)
+	if err := s.RevokeLiveToken(ctx, t); !errors.Is(err, ErrRevoked) {
+		return err
+	}
+	return nil
 }
 
-func (s *Store) writeToken(ctx context.Context, t Token, revoked *time.Time, statement string) error {
+// RevokeLiveToken is [Store.RevokeToken] for a token that is not revoked: of any
+// number of calls, in whatever process, one succeeds, and none after a refresh that
+// revoked the token. The others are told [ErrRevoked].
+func (s *Store) RevokeLiveToken(ctx context.Context, t Token) error {
+	now := micros(s.now())
+	first := false
+	err := s.writeToken(ctx, t, func(ctx context.Context, tx *sql.Tx) error {
+		// The moment is this one too where an earlier run of this very call was done
+		// although the connection broke at the commit.
+		return tx.QueryRowContext(ctx, `
+			INSERT INTO tokens (jti, user_id, issued_at, expires_at, revoked_at, family)
+			VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5, $6)
+			ON CONFLICT (jti) DO UPDATE SET
+				revoked_at = COALESCE(tokens.revoked_at, excluded.revoked_at),
+				expires_at = CASE WHEN excluded.expires_at > tokens.expires_at THEN excluded.expires_at ELSE tokens.expires_at END
+			RETURNING revoked_at = $5 AND rotated_at IS NULL`,
+			storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), now, int64(FamilyOf(t.ID))).Scan(&first)
+	})
+	if err == nil && !first {
+		return ErrRevoked
+	}
+	return err
+}
+
+func (s *Store) writeToken(ctx context.Context, t Token, write func(ctx context.Context, tx *sql.Tx) error) error {
 	if t.Expires.IsZero() {
 		return errors.New("a token without an end cannot be remembered")
 	}
-	var revokedAt *int64
-	if revoked != nil {
-		at := micros(*revoked)
-		revokedAt = &at
-	}
 	defer s.standing.drop(t.ID) // also after an error: a commit may have failed after it was done
-	return s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statement, storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), revokedAt, int64(FamilyOf(t.ID)))
-		return err
-	})
+	return s.transact(ctx, work{repeatable: true}, write)
 }
 
 // Revoked tells whether a token of that id was revoked, by any process.
