@@ -172,7 +172,13 @@ type wire struct {
 	address string
 	conn    net.Conn
 	in      *bufio.Reader
+	used    time.Time // when the last answer came
 }
+
+// fresh is how long a kept connection is used again. gunicorn closes one after two
+// seconds, at times under a request that it has begun and whose answer is then lost;
+// asked once more it would answer differently.
+const fresh = 500 * time.Millisecond
 
 // response is an answer with its body read, and when it was asked for and given.
 type response struct {
@@ -192,6 +198,9 @@ func (w *wire) close() {
 // ask sends a request and reads the answer. A kept connection that the server has
 // closed in the meantime is replaced by a new one.
 func (w *wire) ask(r request) (response, error) {
+	if time.Since(w.used) > fresh {
+		w.close()
+	}
 	kept := w.conn != nil
 	res, err := w.exchange(r)
 	if err != nil && kept {
@@ -224,6 +233,7 @@ func (w *wire) exchange(r request) (response, error) {
 	if answer.Close || err != nil || sent != nil {
 		w.close()
 	}
-	got.status, got.header, got.body, got.given = answer.StatusCode, answer.Header, string(body), time.Now()
+	w.used = time.Now()
+	got.status, got.header, got.body, got.given = answer.StatusCode, answer.Header, string(body), w.used
 	return got, err
 }
