@@ -39,7 +39,7 @@ func (c *comparison) sequences(t *testing.T) {
 	t.Helper()
 	s := sequence{
 		comparison: c, given: map[string][2]map[string]string{"seeded": {c.tokens, c.tokens}}, passwords: readPasswords(t),
-		wires: [2]*wire{{address: c.django}, {address: c.gatehouse.address}},
+		wires: [2]*wire{{address: c.django, once: true}, {address: c.gatehouse.address}},
 	}
 	defer s.wires[0].close()
 	defer s.wires[1].close()

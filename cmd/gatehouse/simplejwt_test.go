@@ -147,7 +147,7 @@ func (c *comparison) corpus(t *testing.T, all []inquiry) {
 	var crowd sync.WaitGroup
 	for range 6 {
 		crowd.Go(func() {
-			django, gatehouse := &wire{address: c.django}, &wire{address: c.gatehouse.address}
+			django, gatehouse := &wire{address: c.django, once: true}, &wire{address: c.gatehouse.address}
 			defer django.close()
 			defer gatehouse.close()
 			for x := range queue {

@@ -167,18 +167,15 @@ func (r request) text() string {
 	return b.String()
 }
 
-// wire is a connection that is kept for the next request.
+// wire is a connection that is kept for the next request. gunicorn's are not: it may
+// close one under a request that it has begun, whose answer is then lost, and asked once
+// more it would answer differently, since the first has used up a token.
 type wire struct {
 	address string
 	conn    net.Conn
 	in      *bufio.Reader
-	used    time.Time // when the last answer came
+	once    bool // each request has a connection of its own
 }
-
-// fresh is how long a kept connection is used again. gunicorn closes one after two
-// seconds, at times under a request that it has begun and whose answer is then lost;
-// asked once more it would answer differently.
-const fresh = 500 * time.Millisecond
 
 // response is an answer with its body read, and when it was asked for and given.
 type response struct {
@@ -198,9 +195,6 @@ func (w *wire) close() {
 // ask sends a request and reads the answer. A kept connection that the server has
 // closed in the meantime is replaced by a new one.
 func (w *wire) ask(r request) (response, error) {
-	if time.Since(w.used) > fresh {
-		w.close()
-	}
 	kept := w.conn != nil
 	res, err := w.exchange(r)
 	if err != nil && kept {
@@ -230,10 +224,9 @@ func (w *wire) exchange(r request) (response, error) {
 	}
 	body, err := io.ReadAll(answer.Body)
 	_ = answer.Body.Close()
-	if answer.Close || err != nil || sent != nil {
+	if w.once || answer.Close || err != nil || sent != nil {
 		w.close()
 	}
-	w.used = time.Now()
-	got.status, got.header, got.body, got.given = answer.StatusCode, answer.Header, string(body), w.used
+	got.status, got.header, got.body, got.given = answer.StatusCode, answer.Header, string(body), time.Now()
 	return got, err
 }
