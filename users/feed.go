@@ -41,7 +41,7 @@ func (s *Store) followChanges(ctx context.Context, seq int64) {
 			read = time.Now()
 		}
 		s.ended.setRead(read)
-		s.ended.forget(s.now())
+		s.ended.forget(time.Now()) // memory alone: what has ended has expired by its own time too
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !failing:
