@@ -30,17 +30,12 @@ func (v *Verifier) idOf(claims drf.Object) string {
 // liveOwner is the user whom a claim names, as the store holds them for requests that
 // are forwarded; users.ErrNotFound if it names nobody.
 func (v *Verifier) liveOwner(ctx context.Context, id any) (users.User, error) {
-	by := users.Column(v.cfg.UserIDField)
-	if by == users.ByID {
-		number, ok := userNumber(id)
-		if !ok {
-			return users.User{}, users.ErrNotFound
-		}
-		return v.store.LiveUser(ctx, number)
-	}
-	name, ok := nameText(id)
-	if !ok {
+	by, number, name, ok := v.readOwner(id)
+	switch {
+	case !ok:
 		return users.User{}, users.ErrNotFound
+	case by == users.ByID:
+		return v.store.LiveUser(ctx, number)
 	}
 	return v.store.LiveUserBy(ctx, by, name)
 }
@@ -48,19 +43,25 @@ func (v *Verifier) liveOwner(ctx context.Context, id any) (users.User, error) {
 // owner asks the store itself, not what was held of it: a refresh is rare, and must
 // not outlive its user.
 func (v *Verifier) owner(ctx context.Context, id any) (users.User, error) {
-	by := users.Column(v.cfg.UserIDField)
-	if by == users.ByID {
-		number, ok := userNumber(id)
-		if !ok {
-			return users.User{}, users.ErrNotFound
-		}
+	by, number, name, ok := v.readOwner(id)
+	switch {
+	case !ok:
+		return users.User{}, users.ErrNotFound
+	case by == users.ByID:
 		return v.store.UserByID(ctx, number)
 	}
-	name, ok := nameText(id)
-	if !ok {
-		return users.User{}, users.ErrNotFound
-	}
 	return v.store.UserBy(ctx, by, name)
+}
+
+// readOwner reads the claim as tokens.user_id_field says: a number for the id, else a
+// name. It is not ok where the claim can be neither.
+func (v *Verifier) readOwner(id any) (by users.Column, number int64, name string, ok bool) {
+	if by = users.Column(v.cfg.UserIDField); by == users.ByID {
+		number, ok = userNumber(id)
+		return by, number, "", ok
+	}
+	name, ok = nameText(id)
+	return by, 0, name, ok
 }
 
 // nameText reads a name or an address; a number is its digits, as Python makes them.
