@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,8 @@ type species struct {
 	cfg    upstream.Config
 	// elsewhere: both kinds of transport are in use, so connections differ.
 	elsewhere bool
+	// resets: it breaks connections so that what was said before may be lost.
+	resets bool
 }
 
 // hello is the usual answer.
@@ -48,13 +51,13 @@ func once(text string) func(*peer) {
 func gets(n int) []ask { return make([]ask, n) }
 
 // patience is the bound on heads in scripts that exceed it.
-var patience = 500 * time.Millisecond
+var patience = time.Second
 
 func late() upstream.Config {
 	return upstream.Config{Timeouts: upstream.Timeouts{FirstByte: &patience}}
 }
 
-// settled is long enough for the end of a connection to be noticed by who waits for it.
+// settled is a pause that a server makes. Nothing depends on what happens meanwhile.
 const settled = 200 * time.Millisecond
 
 var zoo = []species{
@@ -72,13 +75,13 @@ var zoo = []species{
 	{name: "HTTP/1.0 that ends with the connection", script: once("HTTP/1.0 200 OK\r\n\r\nhello"), asks: gets(3)},
 	{name: "Connection: close", script: once("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"), asks: gets(3)},
 	{name: "Connection: close and left open", script: answers("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"), asks: gets(3)},
-	{name: "closed without a word after an answer", script: once(hello), asks: []ask{{}, {after: settled}, {method: "POST", after: settled}}},
+	{name: "closed without a word after an answer", script: once(hello), asks: []ask{{}, {alone: true}, {method: "POST", alone: true}}},
 	{name: "HEAD with a length", script: answers("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), asks: []ask{{method: "HEAD"}, {method: "HEAD"}}},
 	{name: "HEAD with chunks", script: answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), asks: []ask{{method: "HEAD"}, {method: "HEAD"}}},
-	{name: "HEAD answered with a body", script: answers(hello), asks: []ask{{method: "HEAD"}, {method: "HEAD", after: settled}}},
+	{name: "HEAD answered with a body", script: answers(hello), asks: []ask{{method: "HEAD"}, {method: "HEAD", alone: true}}},
 	{name: "204", script: answers("HTTP/1.1 204 No Content\r\n\r\n"), asks: gets(3)},
 	{name: "204 with a length", script: answers("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"), asks: gets(2)},
-	{name: "204 with a body", script: answers("HTTP/1.1 204 No Content\r\n\r\nhello"), asks: []ask{{}, {after: settled}}},
+	{name: "204 with a body", script: answers("HTTP/1.1 204 No Content\r\n\r\nhello"), asks: []ask{{}, {alone: true}}},
 	{name: "205", script: answers("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n"), asks: gets(2)},
 	{name: "304 with a length", script: answers("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nEtag: x\r\n\r\n"), asks: gets(3)},
 	{name: "every method", script: answers(hello), asks: []ask{{method: "GET"}, {method: "OPTIONS"}, {method: "DELETE"}, {method: "PUT"}, {method: "POST"}, {method: "PATCH"}, {method: "TRACE"}, {method: "PROPFIND"}}},
@@ -115,30 +118,30 @@ var zoo = []species{
 		p.head()
 		p.say(hello + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		p.gone()
-	}, asks: []ask{{}, {after: settled}, {after: settled}}},
+	}, asks: []ask{{}, {alone: true}, {alone: true}}},
 	{name: "a second answer later", script: func(p *peer) {
 		p.head()
 		p.say(hello)
 		time.Sleep(settled / 2)
 		p.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		p.gone()
-	}, asks: []ask{{}, {after: 2 * settled}, {method: "POST", after: 2 * settled}}},
+	}, asks: []ask{{}, {alone: true}, {method: "POST", alone: true}}},
 	{name: "408 when it gets bored", script: func(p *peer) {
 		p.head()
 		p.say(hello)
 		time.Sleep(settled / 2)
 		p.say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
-	}, asks: []ask{{}, {after: 2 * settled}, {method: "POST", after: 2 * settled}}},
+	}, asks: []ask{{}, {alone: true}, {method: "POST", alone: true}}},
 	{name: "one byte behind the chunks", script: func(p *peer) {
 		p.head()
 		p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nX")
 		p.gone()
-	}, asks: []ask{{}, {after: settled}}},
+	}, asks: []ask{{}, {alone: true}}},
 	{name: "a longer body than it said", script: func(p *peer) {
 		p.head()
 		p.say(hello + " and more")
 		p.gone()
-	}, asks: []ask{{}, {after: settled}}},
+	}, asks: []ask{{}, {alone: true}}},
 
 	// Kept connections that die.
 	{name: "closes when the next request has come", script: func(p *peer) {
@@ -159,7 +162,7 @@ var zoo = []species{
 		}
 		p.head()
 		p.reset()
-	}, asks: []ask{{}, {}, {method: "POST"}}},
+	}, asks: []ask{{}, {}, {method: "POST"}}, resets: true},
 	{name: "begins the second answer and closes", script: func(p *peer) {
 		if p.head() {
 			p.say(hello)
@@ -169,7 +172,7 @@ var zoo = []species{
 		}
 	}, asks: gets(4)},
 	{name: "closes each fresh connection", script: func(p *peer) { p.head() }, asks: gets(2)},
-	{name: "resets each fresh connection", script: func(p *peer) { p.head(); p.reset() }, asks: gets(2)},
+	{name: "resets each fresh connection", script: func(p *peer) { p.head(); p.reset() }, asks: gets(2), resets: true},
 	{name: "informs the second and closes", script: func(p *peer) {
 		if p.head() {
 			p.say(hello)
@@ -223,14 +226,14 @@ var zoo = []species{
 			time.Sleep(patience + settled)
 			p.say("llo")
 		}
-	}, asks: gets(2), cfg: late()},
-	{name: "a kept connection older than the bound on heads", script: answers(hello), asks: []ask{{}, {after: patience + settled}, {after: patience + settled}}, cfg: late()},
+	}, asks: gets(1), cfg: late()},
+	{name: "a kept connection older than the bound on heads", script: answers(hello), asks: []ask{{}, {after: patience + settled}}, cfg: late()},
 	{
 		name: "a body that pauses for too long", script: func(p *peer) { p.head(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"); p.gone() },
-		asks: gets(2), cfg: upstream.Config{Timeouts: upstream.Timeouts{Idle: &patience}},
+		asks: gets(1), cfg: upstream.Config{Timeouts: upstream.Timeouts{Idle: &patience}},
 	},
 	{
-		name: "a connection that is kept for too long", script: answers(hello), asks: []ask{{}, {}, {after: 8 * settled}, {}},
+		name: "a connection that is kept for too long", script: answers(hello), asks: []ask{{}, {alone: true}},
 		cfg: upstream.Config{KeepAlive: func() *time.Duration { d := 5 * settled; return &d }()},
 	},
 	{name: "connections that are not kept", script: answers(hello), asks: gets(3), cfg: upstream.Config{KeepAlive: new(time.Duration)}},
@@ -242,7 +245,7 @@ var zoo = []species{
 		p.gone()
 	}, asks: []ask{{cancelAt: "sent"}}},
 	{name: "given up within the head", script: func(p *peer) { p.head(); p.say("HTTP/1.1 200 OK\r\nX-A"); p.gone() }, asks: []ask{{cancelAt: "sent"}}},
-	{name: "given up after an informational answer", script: func(p *peer) { p.head(); p.say("HTTP/1.1 103 Early Hints\r\n\r\n"); p.gone() }, asks: []ask{{cancelAt: "sent"}}},
+	{name: "given up after an informational answer", script: func(p *peer) { p.head(); p.say("HTTP/1.1 103 Early Hints\r\n\r\n"); p.gone() }, asks: []ask{{cancelAt: "informed"}}},
 	{name: "given up with the head", script: func(p *peer) { p.head(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"); p.gone() }, asks: []ask{{cancelAt: "head"}}},
 	{name: "given up within the body", script: func(p *peer) { p.head(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"); p.gone() }, asks: []ask{{cancelAt: "body"}}},
 	{name: "given up within chunks", script: func(p *peer) {
@@ -281,23 +284,23 @@ var zoo = []species{
 	{name: "a head of 15 KiB to who does not read it", script: func(p *peer) {
 		time.Sleep(settled)
 		p.say(hello)
-		time.Sleep(settled)
+		p.gone()
 	}, asks: []ask{{header: map[string]string{"X-Long": strings.Repeat("x", 15<<10)}}}},
 	{name: "a head of 100 KiB", script: answers(hello), asks: []ask{{header: map[string]string{"X-Long": strings.Repeat("x", 100<<10)}}, {}}, elsewhere: true},
 	{name: "headers that may not be sent", script: answers(hello), asks: []ask{{header: map[string]string{"X-A": "a\r\nX-B: c"}}, {header: map[string]string{"X A": "b"}}}, elsewhere: true},
 }
 
-func ping() io.Reader         { return strings.NewReader("ping") }
-func pingInChunks() io.Reader { return io.MultiReader(ping()) }
-func pingThatDoesNotEnd() io.Reader {
-	return io.MultiReader(strings.NewReader(strings.Repeat("x", 4096)), &stuck{})
+func ping(context.Context) io.Reader             { return strings.NewReader("ping") }
+func pingInChunks(ctx context.Context) io.Reader { return io.MultiReader(ping(ctx)) }
+func pingThatDoesNotEnd(ctx context.Context) io.Reader {
+	return io.MultiReader(strings.NewReader(strings.Repeat("x", 4096)), stuck(ctx.Done()))
 }
 
 // stuck is a body that does not come.
-type stuck struct{}
+type stuck <-chan struct{}
 
-func (*stuck) Read([]byte) (int, error) {
-	time.Sleep(settled)
+func (s stuck) Read([]byte) (int, error) {
+	<-s
 	return 0, io.ErrNoProgress
 }
 
@@ -345,13 +348,27 @@ func tour(t testing.TB, s species, transport string) string {
 	return b.String()
 }
 
+// tours are a visit of each kind. Where a reset may overtake what was said before
+// it, whoever reads may see the one or the other; then what the direct one saw must
+// be among what http.Transport sees.
+func tours(t testing.TB, s species) (standard, direct string) {
+	t.Helper()
+	standard, direct = tour(t, s, "standard"), tour(t, s, "direct")
+	for range 20 {
+		if standard == direct || !s.resets {
+			break
+		}
+		standard = tour(t, s, "standard")
+	}
+	return standard, direct
+}
+
 // Whatever a server does, who asks it directly sees what who asks it by
 // http.Transport sees, and so does the server.
 func TestNobodyCanTellItFromTheStandardLibrary(t *testing.T) {
 	for _, s := range zoo {
 		t.Run(s.name, func(t *testing.T) {
-			standard := tour(t, s, "standard")
-			direct := tour(t, s, "direct")
+			standard, direct := tours(t, s)
 			if standard != direct {
 				t.Errorf("http.Transport:\n%s\ndirect:\n%s", standard, direct)
 			}
@@ -378,11 +395,15 @@ func TestAnAnswerMayBreakOffAnywhere(t *testing.T) {
 					if reset {
 						p.reset()
 					}
-				}, asks: []ask{{}, {method: "POST"}}}
+				}, asks: []ask{{}, {method: "POST"}}, resets: reset}
 				if kept {
 					s.asks = []ask{{}, {}, {}}
+				} else if n == len(full) {
+					// A POST on a connection whose end has not been noticed yet would fail, and
+					// by chance not on the other kind of visit. GET is sent again.
+					s.asks[1].alone = true
 				}
-				if standard, direct := tour(t, s, "standard"), tour(t, s, "direct"); standard != direct {
+				if standard, direct := tours(t, s); standard != direct {
 					t.Errorf("after %d bytes (reset %v, kept %v): http.Transport:\n%s\ndirect:\n%s", n, reset, kept, standard, direct)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -122,19 +123,21 @@ func (a *animal) requests() string {
 
 // ask is a request, and how its answer is read.
 type ask struct {
-	method string            // GET
-	header map[string]string // beside the usual
-	body   func() io.Reader
-	after  time.Duration // since the answer to the one before
+	method string                          // GET
+	header map[string]string               // beside the usual
+	body   func(context.Context) io.Reader // the context ends behind the answer
+	after  time.Duration                   // since the answer to the one before
+	alone  bool                            // sent when every connection has ended, on both sides
 
-	cancelAt string // "before", "sent", "head", "body", "end": when the caller gives up
+	cancelAt string // "before", "sent", "informed", "head", "body", "end": when the caller gives up
 	leaveAt  int    // closes the body after so many bytes; 0: reads it all
 }
 
 // visitor is one who asks.
 type visitor struct {
-	up *upstream.Upstream
-	t  testing.TB
+	up    *upstream.Upstream
+	t     testing.TB
+	files int // that were open before the first connection
 }
 
 func visit(t testing.TB, a *animal, transport string, cfg upstream.Config) *visitor {
@@ -148,12 +151,15 @@ func visit(t testing.TB, a *animal, transport string, cfg upstream.Config) *visi
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{up: up, t: t}
+	return &visitor{up: up, t: t, files: openFiles()}
 }
 
 // tell sends a request and says all that can be said of what came back.
 func (v *visitor) tell(r ask, heard func() bool) string {
 	time.Sleep(r.after)
+	if r.alone {
+		v.alone()
+	}
 	ctx, cancel := context.WithCancel(v.t.Context())
 	defer cancel()
 	var b strings.Builder
@@ -161,6 +167,9 @@ func (v *visitor) tell(r ask, heard func() bool) string {
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
 			if b.Len() < 4096 {
 				fmt.Fprintf(&b, "informational %d %s\n", code, sorted(http.Header(header)))
+			}
+			if r.cancelAt == "informed" {
+				cancel()
 			}
 			return nil
 		},
@@ -171,7 +180,7 @@ func (v *visitor) tell(r ask, heard func() bool) string {
 	}
 	var body io.Reader
 	if r.body != nil {
-		body = r.body()
+		body = r.body(ctx)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://placeholder/things?page=2", body)
 	if err != nil {
@@ -221,6 +230,38 @@ func (v *visitor) tell(r ask, heard func() bool) string {
 	}
 	b.WriteString(v.read(answer, r, cancel))
 	return b.String()
+}
+
+// alone waits until no connection is open any more: the server has closed its side,
+// and the client has noticed that, or something else that ends one.
+func (v *visitor) alone() {
+	v.t.Helper()
+	if v.files == 0 {
+		time.Sleep(2 * time.Second) // it cannot be seen on this system
+		return
+	}
+	if !eventually(func() bool { return openFiles() <= v.files }) {
+		v.t.Error("a connection stays open")
+	}
+}
+
+// eventually waits until something holds, for long enough on the slowest machine.
+func eventually(holds func() bool) bool {
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// openFiles is how many files and sockets this process has open; 0 is unknown.
+func openFiles() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(list)
 }
 
 func (v *visitor) read(answer *http.Response, r ask, cancel func()) string {
@@ -296,26 +337,24 @@ func sorted(h http.Header) string {
 // leaks notes what there is, and returns a check that there is no more at the end.
 func leaks(t testing.TB) func() {
 	t.Helper()
-	files := func() int {
-		list, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			return 0
-		}
-		return len(list)
-	}
-	goroutines, open := runtime.NumGoroutine(), files()
+	goroutines, open := runtime.NumGoroutine(), openFiles()
 	return func() {
 		t.Helper()
 		var g, f int
-		for range 400 {
-			g, f = runtime.NumGoroutine(), files()
-			if g <= goroutines && f <= open {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+		if eventually(func() bool {
+			g, f = runtime.NumGoroutine(), openFiles()
+			return g <= goroutines && f <= open
+		}) {
+			return
 		}
 		stacks := make([]byte, 1<<16)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		t.Errorf("%d goroutines, %d before; %d files, %d before\n%s", g, goroutines, f, open, stacks)
 	}
+}
+
+// TestMain silences what http.Transport says of animals that speak unasked.
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard)
+	m.Run()
 }
