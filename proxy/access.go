@@ -123,24 +123,33 @@ func (r *recorder) answered() int {
 }
 
 // logAccess writes the line of the access log: what was asked, what was decided
-// and why, what came of it. No headers, no query, no token: a log is read by many.
-func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *recorder, took time.Duration) {
+// and why, what came of it. No query, no token, and no header but those of log.headers: a
+// log is read by many.
+func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *recorder, took time.Duration) {
 	ctx := in.Context()
 	if !g.logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16)
+	attrs := make([]slog.Attr, 0, 20)
 	attrs = append(attrs,
-		slog.String("method", in.Method),
-		slog.String("host", d.Host),
-		slog.String("path", d.Path.Decoded),
-		slog.String("outcome", outcome),
+		slog.String("method", redact(in.Method)),
+		slog.String("host", redact(d.Host)),
+		slog.String("path", redact(d.Path.Decoded)),
+		slog.String("decision", became.decision),
+	)
+	if became.reason != "" {
+		attrs = append(attrs, slog.String("reason", became.reason))
+	}
+	attrs = append(attrs,
 		slog.Int("status", out.answered()),
 		slog.Int64("bytes", out.bytes),
-		slog.Duration("took", took),
+		slog.Float64("duration_ms", milliseconds(took)),
 		slog.String("client", d.Client.addrText()),
 		slog.String("request_id", d.RequestID),
 	)
+	if id := traceID(in.Header["Traceparent"]); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
+	}
 	if r := d.Match.Route; r != nil {
 		attrs = append(attrs, slog.String("route", r.Name))
 	}
@@ -150,11 +159,11 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	if d.upstream != nil {
 		attrs = append(attrs, slog.String("upstream", d.upstream.Name()))
 		if d.upstreamTook > 0 {
-			attrs = append(attrs, slog.Duration("upstream_took", d.upstreamTook))
+			attrs = append(attrs, slog.Float64("upstream_ms", milliseconds(d.upstreamTook)))
 		}
 	}
 	if d.Principal != nil {
-		attrs = append(attrs, slog.String("user", d.Principal.UserID))
+		attrs = append(attrs, slog.String("user_id", d.Principal.UserID))
 	}
 	if d.Reported != nil {
 		attrs = append(attrs, slog.String("reported", d.Reported.Reason))
@@ -165,8 +174,25 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, outcome string, out *
 	if out.ended != "" {
 		attrs = append(attrs, slog.String("ended", out.ended))
 	}
+	if len(g.logged) > 0 {
+		attrs = append(attrs, g.loggedHeaders(in.Header))
+	}
 	// Not by the logger: it would find out which line of ours this is, and nobody wants to know.
 	record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
 	record.AddAttrs(attrs...)
 	_ = g.logger.Handler().Handle(ctx, record)
 }
+
+// loggedHeaders are those of log.headers that the request has.
+func (g *Gateway) loggedHeaders(header http.Header) slog.Attr {
+	attrs := make([]slog.Attr, 0, len(g.logged))
+	for _, l := range g.logged {
+		if value, ok := l.value(header); ok {
+			attrs = append(attrs, slog.String(l.name, value))
+		}
+	}
+	return slog.GroupAttrs("headers", attrs...)
+}
+
+// milliseconds has the microseconds behind its point.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

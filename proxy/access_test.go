@@ -16,18 +16,18 @@ func TestTheAccessLogSaysWhatBecameOfARequest(t *testing.T) {
 		want          []string
 	}{
 		{"passed", head("GET", "/x?q=1", alice), []string{
-			"level=INFO", "msg=request", "method=GET", "host=app.example.com", "path=/x", "outcome=passed", "status=200", "bytes=22", "took=",
-			"client=127.0.0.1", "request_id=", "route=site", "upstream=app", "user=1",
+			"level=INFO", "msg=request", "method=GET", "host=app.example.com", "path=/x", "decision=passed", "status=200", "bytes=22", "duration_ms=",
+			"client=127.0.0.1", "request_id=", "route=site", "upstream=app", "upstream_ms=", "user_id=1",
 		}},
-		{"passed by a rule", head("GET", "/public/y"), []string{"path=/public/y", "outcome=passed", "rule=/public/*"}},
-		{"anonymous", head("POST", "/x"), []string{"method=POST", "outcome=anonymous", "status=401", "bytes=58", "route=site"}},
-		{"a bad header", head("GET", "/x", "Authorization: Bearer"), []string{"outcome=bad_authorization_header", "status=401"}},
-		{"forbidden", head("GET", "/denied/", alice), []string{"outcome=denied", "status=403", "rule=/denied/*"}},
-		{"a bad path", head("GET", "/a%00"), []string{"outcome=bad_path", "status=400"}},
-		{"two credentials", head("GET", "/", alice, alice), []string{"outcome=two_credentials", "status=400"}},
-		{"a bad host", "GET / HTTP/1.1\nHost: a..b\n\n", []string{"outcome=bad_host", "status=400"}},
-		{"below the endpoints", head("GET", "/api/token/x"), []string{"outcome=no_route", "status=404"}},
-		{"an endpoint", head("GET", "/api/token/"), []string{"outcome=answered", "status=405", "path=/api/token/"}},
+		{"passed by a rule", head("GET", "/public/y"), []string{"path=/public/y", "decision=passed", "rule=/public/*"}},
+		{"anonymous", head("POST", "/x"), []string{"method=POST", "decision=refused", "reason=anonymous", "status=401", "bytes=58", "route=site"}},
+		{"a bad header", head("GET", "/x", "Authorization: Bearer"), []string{"decision=refused", "reason=bad_authorization_header", "status=401"}},
+		{"forbidden", head("GET", "/denied/", alice), []string{"decision=refused", "reason=denied", "status=403", "rule=/denied/*"}},
+		{"a bad path", head("GET", "/a%00"), []string{"decision=refused", "reason=bad_path", "status=400"}},
+		{"two credentials", head("GET", "/", alice, alice), []string{"decision=refused", "reason=two_credentials", "status=400"}},
+		{"a bad host", "GET / HTTP/1.1\nHost: a..b\n\n", []string{"decision=refused", "reason=bad_host", "status=400"}},
+		{"below the endpoints", head("GET", "/api/token/x"), []string{"decision=refused", "reason=no_route", "status=404"}},
+		{"an endpoint", head("GET", "/api/token/"), []string{"decision=answered", "status=405", "path=/api/token/"}},
 	} {
 		w.log.Reset()
 		w.raw(tc.request)
@@ -47,8 +47,8 @@ func TestAttackSecretsAndRawBytesInLogs(t *testing.T) {
 	token := w.token("alice")
 	w.get("/x?access_token="+token+"&password=hunter2", "Authorization: Bearer "+token, "Cookie: session=hunter2")
 	w.get("/x", "Authorization: Bearer "+token+"x")
-	w.get("/x", "Authorization: Basic hunter2", "X-Request-Id: forged\" outcome=passed")
-	w.get("/public/a%20outcome=passed%22b%C3%A9", "User-Agent: \"forged\"")
+	w.get("/x", "Authorization: Basic hunter2", "X-Request-Id: forged\" decision=passed")
+	w.get("/public/a%20decision=passed%22b%C3%A9", "User-Agent: \"forged\"")
 	w.raw("G\"ET /public/ HTTP/1.1\nHost: app.example.com\n\n")
 	eventually(t, "log", func() bool { return strings.Count(w.log.String(), "msg=request") >= 5 })
 	log := w.log.String()
@@ -61,7 +61,7 @@ func TestAttackSecretsAndRawBytesInLogs(t *testing.T) {
 		if !strings.HasPrefix(line, "time=") {
 			t.Errorf("a line was forged: %q", line)
 		}
-		if strings.Contains(line, "/public/a outcome=passed") && !strings.Contains(line, `path="/public/a outcome=passed\"b`) {
+		if strings.Contains(line, "/public/a decision=passed") && !strings.Contains(line, `path="/public/a decision=passed\"b`) {
 			t.Errorf("the path is not quoted: %s", line)
 		}
 	}

@@ -136,7 +136,7 @@ func TestABackendThatDoesNotAnswer(t *testing.T) {
 				t.Errorf("the answer holds the address: %s", got.Text)
 			}
 			eventually(t, "line in the log with the reason", func() bool {
-				return strings.Contains(w.log.String(), "outcome="+tc.reason+" status="+fmt.Sprint(tc.status))
+				return strings.Contains(w.log.String(), "reason="+tc.reason+" status="+fmt.Sprint(tc.status))
 			})
 		})
 	}
@@ -161,7 +161,7 @@ func TestABackendThatDiesInMidBody(t *testing.T) {
 			if err == nil {
 				t.Errorf("the client takes %d bytes for a whole answer", len(got))
 			}
-			eventually(t, "line in the log", func() bool { return strings.Contains(w.log.String(), "outcome=aborted status=200") })
+			eventually(t, "line in the log", func() bool { return strings.Contains(w.log.String(), "decision=aborted status=200") })
 		})
 	}
 }

@@ -16,6 +16,9 @@ type Config struct {
 	// Server is how clients are listened to.
 	Server Server `mapstructure:"server"`
 
+	// Log is what is written to the standard output.
+	Log Log `mapstructure:"log"`
+
 	// Identity says which headers tell an upstream who the user is.
 	Identity identity.Config `mapstructure:"identity"`
 
@@ -133,7 +136,7 @@ type Drain struct {
 
 // DefaultConfig is what holds where the file says nothing.
 func DefaultConfig() Config {
-	return Config{Server: Server{
+	return Config{Log: Log{Level: "info", Format: "auto"}, Server: Server{
 		Listen:            []string{":8080"},
 		SocketMode:        "0660",
 		TLS:               TLS{MinVersion: "1.2"},

@@ -68,7 +68,7 @@ func TestPreflightsAreAnsweredHere(t *testing.T) {
 		w.untouched()
 	}
 	eventually(t, "log", func() bool {
-		return strings.Contains(w.log.String(), "outcome=preflight") && strings.Contains(w.log.String(), "outcome=cors_method")
+		return strings.Contains(w.log.String(), "reason=preflight") && strings.Contains(w.log.String(), "reason=cors_method")
 	})
 }
 

@@ -103,7 +103,7 @@ func TestAuthCheckAnswersAsTheTableDoes(t *testing.T) {
 			w.log.Reset()
 			w.raw(ask("PUT", "/x", alice))
 			eventually(t, "log", func() bool {
-				return strings.Contains(w.log.String(), "method=PUT host=app.example.com path=/x outcome=checked status=200") && strings.Contains(w.log.String(), "user=1")
+				return strings.Contains(w.log.String(), "method=PUT host=app.example.com path=/x decision=checked status=200") && strings.Contains(w.log.String(), "user_id=1")
 			})
 		})
 	}
@@ -163,7 +163,7 @@ func TestWhoMayAsk(t *testing.T) {
 		"who says another address": asForwarded("GET", "/public/x", "X-Forwarded-For: 192.0.2.1", "X-Real-IP: 192.0.2.1"),
 	} {
 		w.refused(w.raw(request), 403, noPermission)
-		eventually(t, name, func() bool { return strings.Contains(w.log.String(), "outcome=check_peer") })
+		eventually(t, name, func() bool { return strings.Contains(w.log.String(), "reason=check_peer") })
 	}
 	// Every other spelling of the path is nobody's, and no upstream's.
 	for _, target := range []string{"/auth/check/", "/auth/check/x", "/auth//check", "/auth/x/../check", "/auth/chec%6b", "http://app.example.com/auth/check"} {

@@ -36,6 +36,7 @@ type Gateway struct {
 	upstreams    map[string]*upstream.Upstream
 	lines        lines
 	limits       limits
+	logged       []logged // headers of requests
 	identity     *identity.Headers
 	identities   map[string]*identity.Headers // of upstreams with a preset
 	forwardToken bool
@@ -142,7 +143,8 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 			faults = append(faults, g.tokenHeader.fault(headers))
 		}
 	}
-	if err := errors.Join(faults...); err != nil {
+	g.logged, more = newLogged(cfg.Log, g.tokenHeader, g.asserted)
+	if err := errors.Join(append(faults, more...)...); err != nil {
 		return nil, err
 	}
 	g.lines = newLines(g.table, g.upstreams)
@@ -152,14 +154,6 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	g.measured = parts.Metrics.measure(g.table)
 	return g, nil
 }
-
-// What becomes of a request that is not refused; else it is the reason of the refusal.
-const (
-	outcomePassed   = "passed"   // on to an upstream, and its answer back
-	outcomeChecked  = "checked"  // another proxy may let it pass
-	outcomeAnswered = "answered" // by an endpoint of gatehouse; the status says how
-	outcomeAborted  = "aborted"  // the answer broke off, or the client left
-)
 
 // ServeHTTP decides and then acts.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
@@ -178,11 +172,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	g.measured.begin()
 
-	outcome := outcomeAborted // stays when forward panics
+	became := outcome{decision: decisionAborted} // stays when forward panics
 	defer func() {
 		took := g.now().Sub(began)
-		g.measured.end(&d, outcome, out.answered(), took)
-		g.logAccess(in, &d, outcome, out, took)
+		g.measured.end(&d, became, out.answered(), took)
+		g.logAccess(in, &d, became, out, took)
 	}()
 	if refusal == nil {
 		g.noteReported(&d)
@@ -203,18 +197,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	default:
 		refusal = g.forward(out, g.guardBody(out, in), &d)
 	}
-	outcome = outcomePassed
-	if d.local != nil {
-		outcome = outcomeAnswered
-	}
-	if d.Check {
-		outcome = outcomeChecked
-	}
-	if refusal != nil {
-		outcome = refusal.Reason
-		if refusal.Answer.Status == statusClientGone {
-			panic(http.ErrAbortHandler) // or net/http would say 200 to nobody
-		}
+	became = outcomeOf(&d, refusal)
+	if refusal != nil && refusal.Answer.Status == statusClientGone {
+		panic(http.ErrAbortHandler) // or net/http would say 200 to nobody
 	}
 }
 

@@ -58,7 +58,7 @@ func TestWhoAsksTooOften(t *testing.T) {
 		t.Errorf("Retry-After %q", got.Header["Retry-After"])
 	}
 	w.untouched()
-	eventually(t, "log", func() bool { return strings.Contains(w.log.String(), "outcome=throttled status=429") })
+	eventually(t, "log", func() bool { return strings.Contains(w.log.String(), "decision=refused reason=throttled status=429") })
 }
 
 func TestUsersHaveABudgetEach(t *testing.T) {

@@ -83,5 +83,5 @@ func TestAClientThatClosesItsSideIsNotToldThatAllWentWell(t *testing.T) {
 	if got, _ := io.ReadAll(conn); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
-	eventually(t, "line in the log", func() bool { return strings.Contains(w.log.String(), "outcome=client_gone status=499") })
+	eventually(t, "line in the log", func() bool { return strings.Contains(w.log.String(), "decision=aborted reason=client_gone status=499") })
 }

@@ -31,8 +31,8 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_http_requests_total",
-			Help: "Requests by route, by what was decided (passed, answered here, or why it was refused), and by the class of the status.",
-		}, []string{"route", "decision", "status"}),
+			Help: "Requests by route, by what was decided, by why where they were refused or failed, and by the class of the status.",
+		}, []string{"route", "decision", "reason", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gatehouse_http_request_duration_seconds", Buckets: durationBuckets,
 			Help: "Time from the head of a request to the end of its answer, by route. A stream counts when it ends.",
@@ -67,7 +67,7 @@ func (m *Metrics) of(name string) *routeMetrics {
 	r := &routeMetrics{name: name, duration: m.duration.WithLabelValues(name)}
 	for class := range r.passed {
 		if class > 0 && name != "" {
-			r.passed[class] = m.requests.WithLabelValues(name, outcomePassed, statusClass(class*100))
+			r.passed[class] = m.requests.WithLabelValues(name, decisionPassed, "", statusClass(class*100))
 		}
 	}
 	return r
@@ -101,7 +101,7 @@ func (m *measured) begin() {
 }
 
 // end counts one that was answered, or whose client has gone.
-func (m *measured) end(d *Decision, outcome string, status int, took time.Duration) {
+func (m *measured) end(d *Decision, became outcome, status int, took time.Duration) {
 	if m.all == nil {
 		return
 	}
@@ -111,10 +111,10 @@ func (m *measured) end(d *Decision, outcome string, status int, took time.Durati
 		r = m.routes[d.Match.Route]
 	}
 	r.duration.Observe(took.Seconds())
-	if class := status / 100; outcome == outcomePassed && class < len(r.passed) && r.passed[class] != nil {
+	if class := status / 100; became.decision == decisionPassed && class < len(r.passed) && r.passed[class] != nil {
 		r.passed[class].Inc()
 	} else {
-		m.all.requests.WithLabelValues(r.name, outcome, statusClass(status)).Inc()
+		m.all.requests.WithLabelValues(r.name, became.decision, became.reason, statusClass(status)).Inc()
 	}
 	if d.Reported != nil {
 		m.all.reported.WithLabelValues(r.name, d.Reported.Reason).Inc()

@@ -49,19 +49,19 @@ func TestRequestsAreCounted(t *testing.T) {
 		w.get(ask.target, ask.header...)
 	}
 	want := `
-# HELP gatehouse_http_requests_total Requests by route, by what was decided (passed, answered here, or why it was refused), and by the class of the status.
+# HELP gatehouse_http_requests_total Requests by route, by what was decided, by why where they were refused or failed, and by the class of the status.
 # TYPE gatehouse_http_requests_total counter
-gatehouse_http_requests_total{decision="anonymous",route="site",status="4xx"} 1
-gatehouse_http_requests_total{decision="answered",route="",status="2xx"} 1
-gatehouse_http_requests_total{decision="bad_path",route="",status="4xx"} 1
-gatehouse_http_requests_total{decision="denied",route="site",status="4xx"} 1
-gatehouse_http_requests_total{decision="passed",route="site",status="1xx"} 0
-gatehouse_http_requests_total{decision="passed",route="site",status="2xx"} 0
-gatehouse_http_requests_total{decision="passed",route="site",status="3xx"} 0
-gatehouse_http_requests_total{decision="passed",route="site",status="4xx"} 3
-gatehouse_http_requests_total{decision="passed",route="site",status="5xx"} 0
-gatehouse_http_requests_total{decision="token_invalid",route="site",status="4xx"} 1
-gatehouse_http_requests_total{decision="upstream_closed",route="site",status="5xx"} 1
+gatehouse_http_requests_total{decision="refused",reason="anonymous",route="site",status="4xx"} 1
+gatehouse_http_requests_total{decision="answered",reason="",route="",status="2xx"} 1
+gatehouse_http_requests_total{decision="refused",reason="bad_path",route="",status="4xx"} 1
+gatehouse_http_requests_total{decision="refused",reason="denied",route="site",status="4xx"} 1
+gatehouse_http_requests_total{decision="passed",reason="",route="site",status="1xx"} 0
+gatehouse_http_requests_total{decision="passed",reason="",route="site",status="2xx"} 0
+gatehouse_http_requests_total{decision="passed",reason="",route="site",status="3xx"} 0
+gatehouse_http_requests_total{decision="passed",reason="",route="site",status="4xx"} 3
+gatehouse_http_requests_total{decision="passed",reason="",route="site",status="5xx"} 0
+gatehouse_http_requests_total{decision="refused",reason="token_invalid",route="site",status="4xx"} 1
+gatehouse_http_requests_total{decision="failed",reason="upstream_closed",route="site",status="5xx"} 1
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "gatehouse_http_requests_total"); err != nil {
 		t.Error(err)

@@ -159,7 +159,7 @@ func TestWebSockets(t *testing.T) {
 		t.Errorf("the close handshake does not pass: %v", err)
 	}
 	eventually(t, "a line in the access log", func() bool {
-		return strings.Contains(w.log.String(), "path=/live outcome=passed status=101")
+		return strings.Contains(w.log.String(), "path=/live decision=passed status=101")
 	})
 }
 

@@ -115,7 +115,7 @@ func TestABodyThatPausesIsCutOff(t *testing.T) {
 				}
 			}
 			eventually(t, "line in the log", func() bool {
-				return strings.Contains(w.log.String(), "idle timeout") && strings.Contains(w.log.String(), "outcome=aborted")
+				return strings.Contains(w.log.String(), "idle timeout") && strings.Contains(w.log.String(), "decision=aborted")
 			})
 		})
 	}
@@ -138,7 +138,7 @@ func TestNothingHealthy(t *testing.T) {
 		t.Errorf("Retry-After %q", got.Header.Get("Retry-After"))
 	}
 	eventually(t, "lines in the log", func() bool {
-		return strings.Contains(w.log.String(), "server is not healthy") && strings.Contains(w.log.String(), "outcome=upstream_none_healthy status=503")
+		return strings.Contains(w.log.String(), "server is not healthy") && strings.Contains(w.log.String(), "decision=failed reason=upstream_none_healthy status=503")
 	})
 }
 

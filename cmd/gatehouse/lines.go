@@ -105,10 +105,10 @@ func (p prompt) WithGroup(name string) slog.Handler {
 
 // newBatchingLogger is newLogger for a program that tells of each request. hurry is
 // for the time when it is told to stop.
-func newBatchingLogger(w io.Writer, level slog.Level) (logger *slog.Logger, hurry func()) {
+func newBatchingLogger(w io.Writer, level slog.Leveler, format string) (logger *slog.Logger, hurry func()) {
 	if isTerminal(w) {
-		return newLogger(w, level), func() {} // a person looks on
+		return newLoggerOf(w, level, format), func() {} // a person looks on
 	}
 	l := newLines(w)
-	return slog.New(prompt{newLogger(l, level).Handler(), l}), l.hurry
+	return slog.New(prompt{newLoggerOf(l, level, format).Handler(), l}), l.hurry
 }

@@ -32,7 +32,7 @@ func (p *paper) read() (string, int) {
 
 func TestNoLineIsLost(t *testing.T) {
 	var p paper
-	logger, hurry := newBatchingLogger(&p, slog.LevelInfo)
+	logger, hurry := newBatchingLogger(&p, slog.LevelInfo, "auto")
 	var group sync.WaitGroup
 	for who := range 8 {
 		group.Go(func() {
@@ -63,7 +63,7 @@ func TestNoLineIsLost(t *testing.T) {
 
 func TestALineWaitsForAMoment(t *testing.T) {
 	var p paper
-	logger, _ := newBatchingLogger(&p, slog.LevelInfo)
+	logger, _ := newBatchingLogger(&p, slog.LevelInfo, "auto")
 	for i := range 3 {
 		logger.Info(requestLine, "i", i)
 		for range 1000 {
@@ -80,7 +80,7 @@ func TestALineWaitsForAMoment(t *testing.T) {
 
 func TestWhatIsNoRequestIsSaidAtOnceAndInOrder(t *testing.T) {
 	var p paper
-	logger, _ := newBatchingLogger(&p, slog.LevelInfo)
+	logger, _ := newBatchingLogger(&p, slog.LevelInfo, "auto")
 	logger.Info(requestLine)
 	logger.With("a", "b").Warn("cannot answer")
 	text, _ := p.read()

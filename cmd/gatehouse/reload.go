@@ -30,6 +30,7 @@ type reloader struct {
 	load   func() (*config.Loaded, error) // as at the start
 	signal chan os.Signal
 	poll   time.Duration
+	level  *slog.LevelVar // of the log; nil: it is not ours
 
 	// Of the goroutine that watches.
 	first    *config.Loaded // for what cannot change
@@ -105,6 +106,9 @@ func (r *reloader) reload() {
 		r.server.logger.Error("the changed configuration cannot be used; the one before it stays", slog.String("error", text))
 		return
 	}
+	if r.level != nil {
+		r.level.Set(levelOf(loaded.Log))
+	}
 	r.complaint.Store(nil)
 	r.reloads[1].Add(1)
 	r.succeeded.Store(time.Now().Unix())
@@ -145,6 +149,7 @@ func unchangeable(loaded, first *config.Loaded) {
 	}
 	compare("server", loaded.Server, first.Server,
 		"trusted_proxies", "max_uri", "max_body", "read_body_timeout", "write_timeout", "security_headers", "drain")
+	compare("log", loaded.Log, first.Log, "level", "headers")
 	compare("store", loaded.Store, first.Store)
 	compare("login.hashing", loaded.Login.Hashing, first.Login.Hashing)
 	if opensStore(loaded) != opensStore(first) {

@@ -43,7 +43,9 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if err != nil {
 		return told(loaded, err)
 	}
-	logger, hurry := newBatchingLogger(p.stdout, slog.LevelInfo)
+	level := new(slog.LevelVar)
+	level.Set(levelOf(loaded.Log))
+	logger, hurry := newBatchingLogger(p.stdout, level, loaded.Log.Format)
 	defer hurry()
 	defer context.AfterFunc(ctx, hurry)()
 	// A container's memory is not the machine's. Without this the collector
@@ -54,6 +56,7 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	defer tuneCollector()()
 	// From here on SIGHUP ends nothing.
 	reloader := newReloader(loaded, func() (*config.Loaded, error) { return p.load(flags) })
+	reloader.level = level
 	s, err := launch(ctx, loaded, logger)
 	if err != nil {
 		return err

@@ -145,7 +145,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	drain := s.drain.Load()
 	s.logger.Info("stopping", slog.Int64("in_flight", s.inFlight.Load()),
-		slog.Duration("delay", drain.Delay), slog.Duration("timeout", drain.Timeout))
+		slog.Int64("delay_ms", drain.Delay.Milliseconds()), slog.Int64("timeout_ms", drain.Timeout.Milliseconds()))
 	time.Sleep(drain.Delay)
 	err := s.stop(drain.Timeout)
 	s.logger.Info("stopped")

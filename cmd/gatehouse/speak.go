@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/proxy"
 )
 
 // Exit codes.
@@ -124,12 +125,22 @@ func visible(r rune) rune {
 }
 
 // newLogger writes JSON, or text where a person looks on.
-func newLogger(w io.Writer, level slog.Level) *slog.Logger {
+func newLogger(w io.Writer, level slog.Leveler) *slog.Logger { return newLoggerOf(w, level, "auto") }
+
+// newLoggerOf is newLogger with the log.format that is asked for.
+func newLoggerOf(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	if isTerminal(w) {
+	if format == "text" || format != "json" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// levelOf is that of log.level; info for none.
+func levelOf(cfg proxy.Log) slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // was checked with the rest
+	return level
 }
 
 // isTerminal tells whether a person is at the other end.

@@ -137,7 +137,7 @@ func (a *authority) note(name string, err error) {
 	if now := time.Now(); now.After(a.failed[name].until) { // not by one of several who asked together
 		wait := min(cmp.Or(4*a.failed[name].wait, firstPause), longestPause)
 		a.failed[name] = failure{err, wait, now.Add(wait)}
-		a.logger.Error("no certificate could be obtained", slog.String("domain", name), slog.Any("error", err), slog.Duration("next_attempt", wait))
+		a.logger.Error("no certificate could be obtained", slog.String("domain", name), slog.Any("error", err), slog.Int64("next_attempt_ms", wait.Milliseconds()))
 	}
 }
 
