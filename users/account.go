@@ -150,14 +150,17 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 	return u, nil
 }
 
-// lockUser keeps the account of that name as it is until the transaction ends, or
-// answers ErrNotFound.
+// lockUser keeps the account of that name as it is until the transaction ends, which
+// is going to change it, or answers ErrNotFound.
 func (s *Store) lockUser(ctx context.Context, tx *sql.Tx, name string) error {
 	if !storable(name) {
 		return ErrNotFound
 	}
 	if s.dialect.forUpdate == "" {
 		return nil
+	}
+	if err := s.dialect.meanUsers(ctx, tx); err != nil {
+		return err
 	}
 	var id int64
 	err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE username = $1`+s.dialect.forUpdate, name).Scan(&id)
@@ -168,7 +171,8 @@ func (s *Store) lockUser(ctx context.Context, tx *sql.Tx, name string) error {
 }
 
 // holdUser keeps others from changing an account until the transaction ends, where
-// a row of that number exists. The lock is one of the dialect.
+// a row of that number exists. The lock is one of the dialect. Who changes the account
+// behind it has changed one before, or said so (dialect.meanUsers).
 func holdUser(ctx context.Context, tx *sql.Tx, id *int64, lock string) error {
 	if lock == "" || id == nil {
 		return nil

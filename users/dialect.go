@@ -36,9 +36,13 @@ type dialect struct {
 
 	// Where writers are not one after the other, rows are locked before what is
 	// decided by them: these end a SELECT. Empty where there is nothing to lock.
-	forUpdate, forShare string
-	// lockUsers keeps others from writing accounts until the transaction ends. May be nil.
-	lockUsers func(ctx context.Context, tx *sql.Tx) error
+	// skipLocked passes over rows that others have.
+	forUpdate, forShare, skipLocked string
+	// lockUsers keeps others from writing accounts until the transaction ends. Who is
+	// going to write one that it locks first must have said so with meanUsers before:
+	// else it has a row that the other waits for, and waits for the table itself. May
+	// be nil, both or none.
+	lockUsers, meanUsers func(ctx context.Context, tx *sql.Tx) error
 	patience  patience
 	// listen calls wake whenever the feed may have grown, until ctx ends or the
 	// connection is lost. May be nil: the feed is asked now and then.

@@ -132,8 +132,13 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 		isolation: sql.LevelReadCommitted,
 		snapshot:  sql.LevelRepeatableRead,
 		last:      lastDjangoPostgres,
-		forUpdate: ` FOR NO KEY UPDATE`,
-		forShare:  ` FOR SHARE`,
+		forUpdate:  ` FOR NO KEY UPDATE`,
+		forShare:   ` FOR SHARE`,
+		skipLocked: ` FOR UPDATE SKIP LOCKED`,
+		meanUsers: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `LOCK TABLE users, user_groups IN ROW EXCLUSIVE MODE`)
+			return err
+		},
 		lockUsers: func(ctx context.Context, tx *sql.Tx) error {
 			// It waits for those who write, and takes its time.
 			_, err := tx.ExecContext(ctx, `SET LOCAL statement_timeout = 0; LOCK TABLE users, user_groups IN SHARE ROW EXCLUSIVE MODE`)

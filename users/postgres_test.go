@@ -368,12 +368,68 @@ func TestConnectionsThatBreakAreReplaced(t *testing.T) {
 	t.Logf("%d of 60 were refused while all connections were cut ten times a second", refused)
 }
 
-// Two writers that wait for each other, and rows that another one has.
+// deadlocks returns how many the server has broken in a database. It tells a moment
+// later than it does so.
+func deadlocks(t *testing.T, place *userstest.Place) (n int) {
+	t.Helper()
+	if err := place.Row(t, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Two writers that wait for each other: somebody who takes locks in another order than
+// the store does, by hand, and whom the server lets win.
 func TestDeadlocksAreDoneOver(t *testing.T) {
 	place := userstest.Postgres(t)
 	s := userstest.Open(t, userstest.In(place))
+	userstest.Add(t, s, users.NewUser{Username: "ada"})
+	var group sync.WaitGroup
+	locked := make(chan struct{})
+	group.Go(func() {
+		defer close(locked)
+		for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+			var n int
+			err := place.Row(t, `SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, &n)
+			if err != nil || n > 0 || time.Since(begin) > time.Minute {
+				return
+			}
+		}
+	})
+	group.Go(func() {
+		place.Exec(t, `SET deadlock_timeout = '1min'; BEGIN;
+			SELECT 1 FROM users WHERE username = 'ada' FOR UPDATE;
+			SELECT pg_advisory_xact_lock(4711);
+			DO $$ BEGIN
+				FOR i IN 1..6000 LOOP
+					EXIT WHEN EXISTS (SELECT 1 FROM pg_locks WHERE relation = 'users'::regclass AND mode = 'ShareRowExclusiveLock' AND granted);
+					PERFORM pg_sleep(0.01);
+				END LOOP;
+			END $$;
+			UPDATE users SET last_name = 'Lovelace' WHERE username = 'ada';
+			COMMIT`)
+	})
+	<-locked
+	mustImport(t, s, dumpOf(userRecord(1, "ada", `email="ada@example.com"`)))
+	group.Wait()
+	if u, err := s.UserByName(t.Context(), "ada"); err != nil || u.Email != "ada@example.com" {
+		t.Errorf("%+v, %v", u, err)
+	}
+	for begin := time.Now(); deadlocks(t, place) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("there was no deadlock to do over")
+		}
+	}
+}
+
+// Writers of the same rows, many at a time, do not come to wait for each other.
+func TestWritersTakeLocksInOneOrder(t *testing.T) {
+	place := userstest.Postgres(t)
+	s := userstest.Open(t, userstest.In(place))
+	var all []users.User
 	for i := range 8 {
-		userstest.Add(t, s, users.NewUser{Username: fmt.Sprint("user", i)})
+		all = append(all, userstest.Add(t, s, users.NewUser{Username: fmt.Sprint("user", i)}))
 	}
 	dump := func(email string) string {
 		var records []string
@@ -391,9 +447,25 @@ func TestDeadlocksAreDoneOver(t *testing.T) {
 					t.Error(err)
 				}
 			})
+			group.Go(func() {
+				u := all[i]
+				token := refreshToken(users.NewFamily(), u, time.Now())
+				err := s.StartSession(t.Context(), u, token, time.Now().Add(time.Minute), users.Client{}, i%2 == 0)
+				if err == nil {
+					_, err = s.RenewSession(t.Context(), renewal(token, time.Now(), 0))
+				}
+				// The import gives everybody another hash.
+				if err != nil && !errors.Is(err, users.ErrCredentials) && !errors.Is(err, users.ErrRevoked) {
+					t.Error(err)
+				}
+			})
 		}
 	}
 	group.Wait()
+	time.Sleep(time.Second) // the server tells of it within a second
+	if n := deadlocks(t, place); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
 }
 
 // A statement that takes too long is given up, and not done over.

@@ -24,19 +24,20 @@ const (
 // takes small steps, so that logins are not kept waiting. An open store does it by
 // itself every few minutes.
 func (s *Store) Prune(ctx context.Context) (removed int64, err error) {
+	locked := s.dialect.skipLocked // another process may be at them, in another order
 	for _, p := range []struct {
 		statement string
 		before    time.Time
 	}{
 		{`DELETE FROM tokens WHERE jti IN
-			(SELECT jti FROM tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`, s.now().Add(-tokensKept)},
+			(SELECT jti FROM tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2` + locked + `)`, s.now().Add(-tokensKept)},
 		// What of a session is ended is known from its row for as long as a token of
 		// it may be shown.
 		{`DELETE FROM sessions WHERE family IN
-			(SELECT family FROM sessions WHERE expires_at < $1 AND access_until < $1 ORDER BY expires_at LIMIT $2)`, s.now().Add(-tokensKept)},
+			(SELECT family FROM sessions WHERE expires_at < $1 AND access_until < $1 ORDER BY expires_at LIMIT $2` + locked + `)`, s.now().Add(-tokensKept)},
 		// Not by the clock that tests set: the rows have the time of the database.
 		{`DELETE FROM user_changes WHERE seq IN
-			(SELECT seq FROM user_changes WHERE changed_at < $1 ORDER BY changed_at LIMIT $2)`, time.Now().Add(-feedKept)},
+			(SELECT seq FROM user_changes WHERE changed_at < $1 ORDER BY changed_at LIMIT $2` + locked + `)`, time.Now().Add(-feedKept)},
 	} {
 		for {
 			n, err := s.pruneStep(ctx, p.statement, p.before)

@@ -67,11 +67,7 @@ func legible(text string, most int) string {
 func (s *Store) StartSession(ctx context.Context, user User, refresh Token, accessUntil time.Time, client Client, note bool) error {
 	family := FamilyOf(refresh.ID)
 	err := s.inTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		lock := s.dialect.forShare
-		if note {
-			lock = s.dialect.forUpdate
-		}
-		if err := holdUser(ctx, tx, &user.ID, lock); err != nil {
+		if err := s.holdLogin(ctx, tx, user.ID, refresh.IssuedAt, note); err != nil {
 			return err
 		}
 		var id int64
@@ -89,14 +85,6 @@ func (s *Store) StartSession(ctx context.Context, user User, refresh Token, acce
 		if err != nil {
 			return err
 		}
-		if note {
-			// The clocks of processes differ: a later login stays the last one.
-			_, err := tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND COALESCE(last_login, 0) < $1`,
-				micros(refresh.IssuedAt), user.ID)
-			if err != nil {
-				return err
-			}
-		}
 		return insertToken(ctx, tx, refresh)
 	})
 	if note {
@@ -105,6 +93,19 @@ func (s *Store) StartSession(ctx context.Context, user User, refresh Token, acce
 	if err == nil {
 		s.noteAtSite(ctx, user, refresh.IssuedAt)
 	}
+	return err
+}
+
+// holdLogin keeps others from changing the account that logs in until the transaction
+// ends, with its last login in it if that is to be noted.
+func (s *Store) holdLogin(ctx context.Context, tx *sql.Tx, id int64, at time.Time, note bool) error {
+	if !note {
+		return holdUser(ctx, tx, &id, s.dialect.forShare)
+	}
+	// The clocks of processes differ: a later login stays the last one.
+	_, err := tx.ExecContext(ctx, `
+		UPDATE users SET last_login = CASE WHEN COALESCE(last_login, 0) < $1 THEN $1 ELSE last_login END
+		WHERE id = $2`, micros(at), id)
 	return err
 }
 

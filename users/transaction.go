@@ -22,8 +22,13 @@ type reads interface {
 
 // How often a call is tried.
 const (
-	maxConflicts = 12
+	// minConflicts is how often a call meets others at least, however long that takes:
+	// PostgreSQL looks for a deadlock after a second. From then on time decides.
+	minConflicts = 12
 	maxLost      = 3
+	// longConflicts is for how long a call that takes its time is done over.
+	longConflicts = 2 * time.Minute
+	longestPause  = 500 * time.Millisecond
 )
 
 // work is one kind of transaction.
@@ -107,6 +112,10 @@ func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, 
 
 func (l link) again(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
 	conflicts, losses := 0, 0
+	begin, limit := time.Now(), l.patience.call
+	if w.long {
+		limit = longConflicts
+	}
 	for {
 		committing, err := l.attempt(ctx, w, try)
 		if err == nil {
@@ -117,7 +126,9 @@ func (l link) again(ctx context.Context, w work, try func(ctx context.Context, c
 		}
 		switch l.judge(err) {
 		case conflict:
-			if conflicts++; conflicts < maxConflicts && pause(ctx, jitter(time.Duration(conflicts)*10*time.Millisecond)) {
+			conflicts++
+			worth := conflicts < minConflicts || time.Since(begin) < limit
+			if worth && pause(ctx, jitter(min(time.Duration(conflicts)*10*time.Millisecond, longestPause))) {
 				continue
 			}
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
