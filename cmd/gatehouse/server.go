@@ -210,7 +210,8 @@ func (s *server) release() error {
 func (s *server) announce(loaded *config.Loaded) {
 	var behind []string
 	for _, name := range slices.Sorted(maps.Keys(loaded.Upstreams)) {
-		behind = append(behind, name+" "+loaded.Upstreams[name].URL)
+		up := loaded.Upstreams[name]
+		behind = append(behind, name+" "+cmp.Or(up.URL, strings.Join(up.URLs, " ")))
 	}
 	s.logger.Info("listening",
 		slog.String("address", strings.Join(s.edge.URLs(), ", ")), slog.String("upstreams", strings.Join(behind, ", ")),

@@ -28,10 +28,10 @@ func (s *slots) take(ctx context.Context, wait time.Duration) error {
 		return nil
 	default:
 	}
-	defer s.waiting.Add(-1)
-	if s.waiting.Add(1) > s.most {
+	if !s.queue() {
 		return errFull
 	}
+	defer s.waiting.Add(-1)
 	var late <-chan time.Time
 	if wait > 0 {
 		timer := time.NewTimer(wait)
@@ -45,6 +45,20 @@ func (s *slots) take(ctx context.Context, wait time.Duration) error {
 		return errFull
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// queue takes a place among those who wait, if there is one. Who is refused was never
+// counted, so that it cannot cost another one the last place.
+func (s *slots) queue() bool {
+	for {
+		n := s.waiting.Load()
+		if n >= s.most {
+			return false
+		}
+		if s.waiting.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
 }
 
