@@ -160,7 +160,9 @@ func TestAttackTunnelThroughARefusal(t *testing.T) {
 // the server, the body here, on every path that reads one and on those that do not.
 func TestAttackSlowBodies(t *testing.T) {
 	const tooSlow = `{"detail":"The body of the request did not arrive in time."}`
-	w := open(t, nil, func(cfg *proxy.Config) { cfg.Server.ReadBodyTimeout = 400 * time.Millisecond })
+	w := open(t, nil, func(cfg *proxy.Config) {
+		cfg.Server.ReadBodyTimeout, cfg.Server.MinBodyRate = 400*time.Millisecond, 0
+	})
 	for _, framing := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked"} {
 		began := time.Now()
 		w.refused(w.rawBytes(crlf(head("POST", "/public/", framing))+"5\r\nbegun"), 408, tooSlow)
@@ -174,7 +176,7 @@ func TestAttackSlowBodies(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	}
-	// A body that keeps coming may take as long as it likes.
+	// Without a least rate a body that keeps coming may take as long as it likes.
 	conn := w.dial()
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, crlf(head("POST", "/public/slow", "Content-Length: 10", "Connection: close")))

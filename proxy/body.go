@@ -20,22 +20,39 @@ var (
 // so that the connection can be used again.
 const afterRefusal = 2 * time.Second
 
-// body bounds how long each part of a request's body is waited for. Without it a
-// client that never ends its body holds a connection, ours and an upstream's.
+// body bounds how long each part of a request's body is waited for, and all of them
+// together. Without it a client that never ends its body, or sends a letter now and
+// then, holds a connection, ours and an upstream's.
 type body struct {
 	io.ReadCloser
 	connection *http.ResponseController
 	pause      time.Duration
+	rate       int64 // bytes in a second, at least, behind the first pause; 0: no bound
 
 	reading sync.Mutex
-	err     error // what ended it: io.EOF, or why it is not whole
+	err     error         // what ended it: io.EOF, or why it is not whole
+	waited  time.Duration // for what has come
+	came    int64         // bytes
+}
+
+// patience is how long the next part is waited for. Only waiting counts: who reads
+// slowly what the client has sent long ago is an upstream.
+func (b *body) patience() time.Duration {
+	if b.rate <= 0 {
+		return b.pause
+	}
+	earned := time.Duration(float64(b.came) / float64(b.rate) * float64(time.Second))
+	return min(b.pause, b.pause+earned-b.waited)
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
-	_ = b.connection.SetReadDeadline(time.Now().Add(b.pause))
+	began := time.Now()
+	_ = b.connection.SetReadDeadline(began.Add(b.patience()))
 	n, err := b.ReadCloser.Read(p)
+	b.waited += time.Since(began)
+	b.came += int64(n)
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case err == nil, tooLarge:
@@ -97,7 +114,10 @@ func (g *Gateway) guardBody(out *recorder, in *http.Request) *http.Request {
 		// A stated length has been checked; this one is found out on the way.
 		guarded = http.MaxBytesReader(out.ResponseWriter, guarded, g.maxBody)
 	}
-	b := &body{ReadCloser: guarded, connection: http.NewResponseController(out.ResponseWriter), pause: g.pause}
+	b := &body{ReadCloser: guarded, connection: http.NewResponseController(out.ResponseWriter), pause: g.pause, rate: g.bodyRate}
+	if isGRPC(in) { // a stream of little messages is as it should be
+		b.rate = 0
+	}
 	bounded := in.WithContext(in.Context())
 	bounded.Body = b
 	out.body = b

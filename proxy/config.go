@@ -35,7 +35,8 @@ type Config struct {
 }
 
 // Server is the `server` section. Changing it needs a restart, but for trusted_proxies,
-// max_uri, max_body, read_body_timeout, write_timeout, security_headers and drain.
+// max_uri, max_body, read_body_timeout, min_body_rate, write_timeout, security_headers and
+// drain.
 type Server struct {
 	// Listen is where clients connect to, one address or several: host:port;
 	// unix:///run/gatehouse.sock, a socket file; or systemd:NAME, the socket that
@@ -68,9 +69,10 @@ type Server struct {
 	ProxyProtocol Preamble `mapstructure:"proxy_protocol"`
 
 	// MaxConnections bounds the connections of clients, of all listeners together. At the
-	// bound the connection that has been idle longest is closed for a new one; where none
-	// is idle the new one waits. 0, the default, is no bound but that of the system on
-	// open files.
+	// bound a new one takes the place of one without a request under way: of the
+	// network that has most of those (an IPv6 network is a /64) the one that has rested
+	// longest. Where there is none the new one waits. 0, the default, is what half of the
+	// files that may be open and a quarter of the memory suffice for.
 	MaxConnections int `mapstructure:"max_connections"`
 
 	// TrustedProxies are the addresses and networks (10.42.0.0/16) of the proxies in
@@ -100,9 +102,15 @@ type Server struct {
 	ReadHeaderTimeout time.Duration `mapstructure:"read_header_timeout"`
 
 	// ReadBodyTimeout is how long a client may pause while it sends the body of a
-	// request; default 60s. A slower one is answered 408. The body as a whole may take
-	// as long as it likes.
+	// request; default 60s. A slower one is answered 408.
 	ReadBodyTimeout time.Duration `mapstructure:"read_body_timeout"`
+
+	// MinBodyRate is how many bytes of a body must come in a second at least; default 240.
+	// Only the time counts for which the client is waited for, and read_body_timeout of it
+	// is given in advance, so that no pause that is allowed counts twice. A slower body
+	// is answered 408. gRPC is exempt. 0 is no bound: a client that sends a byte now and
+	// then holds a connection, ours and an upstream's, for as long as it likes.
+	MinBodyRate Bytes `mapstructure:"min_body_rate"`
 
 	// WriteTimeout is how long a client may pause while it receives an answer; default
 	// 60s. Then its connection is closed, and the upstream's with it: a backend that
@@ -146,6 +154,7 @@ func DefaultConfig() Config {
 		MaxBody:           64 * MiB,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadBodyTimeout:   60 * time.Second,
+		MinBodyRate:       240,
 		WriteTimeout:      60 * time.Second,
 		AuthCheck:         AuthCheck{Path: "/auth/check"},
 		IdleTimeout:       120 * time.Second,

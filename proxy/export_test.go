@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/http/httputil"
+	"time"
 )
 
 // NewBufferPool lends the benchmark the same buffers.
@@ -34,4 +35,9 @@ func (g *Gateway) Original(in *http.Request) (original *http.Request, ok bool) {
 		return nil, false
 	}
 	return g.checker.original(in), true
+}
+
+// Patience is how long the next part of a body is waited for.
+func Patience(pause time.Duration, rate, came int64, waited time.Duration) time.Duration {
+	return (&body{pause: pause, rate: rate, came: came, waited: waited}).patience()
 }

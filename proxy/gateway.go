@@ -32,6 +32,7 @@ type Gateway struct {
 	maxURI       int           // of the target
 	maxBody      int64         // 0: no bound
 	pause        time.Duration // of a client within a body
+	bodyRate     int64         // bytes in a second of it, at least; 0: no bound
 	patience     time.Duration // with a client that does not read its answer
 	upstreams    map[string]*upstream.Upstream
 	lines        lines
@@ -63,6 +64,10 @@ type Parts struct {
 	Logger    *slog.Logger      // nil: discards
 	Now       func() time.Time  // nil: time.Now
 	Metrics   *Metrics          // nil: nothing is counted
+
+	// MaxConnections is how many requests an upstream has at once that has no bound of
+	// its own; 0 is no bound.
+	MaxConnections int
 }
 
 // New makes a Gateway of cfg. The error joins every fault found; each has a Field
@@ -75,6 +80,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		maxURI:       int(cfg.Server.MaxURI),
 		maxBody:      int64(cfg.Server.MaxBody),
 		pause:        cfg.Server.ReadBodyTimeout,
+		bodyRate:     int64(cfg.Server.MinBodyRate),
 		patience:     cfg.Server.WriteTimeout,
 		upstreams:    make(map[string]*upstream.Upstream, len(cfg.Upstreams)),
 		identities:   make(map[string]*identity.Headers),
@@ -103,7 +109,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	for _, name := range names {
 		settings, headers, err := g.preset(name, cfg)
 		faults = append(faults, err)
-		up, err := upstream.New(name, settings, upstream.Parts{Logger: g.logger})
+		up, err := upstream.New(name, settings, upstream.Parts{Logger: g.logger, MaxConnections: parts.MaxConnections})
 		faults = append(faults, err)
 		g.upstreams[strings.ToLower(name)] = up
 		if headers != nil {

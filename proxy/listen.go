@@ -203,7 +203,7 @@ func (s Server) listenFaults() []error {
 		fault("http2_max_streams", fmt.Sprintf("%d is too small", s.HTTP2MaxStreams), "write 1 or more, such as 100")
 	}
 	if s.MaxConnections < 0 {
-		fault("max_connections", fmt.Sprintf("%d is negative", s.MaxConnections), "write a number, or 0 for no bound")
+		fault("max_connections", fmt.Sprintf("%d is negative", s.MaxConnections), "write a number, or 0 for what the system suffices for")
 	}
 	_, more := ParsePeers("server.proxy_protocol.from", s.ProxyProtocol.From)
 	faults = append(faults, more...)

@@ -34,6 +34,7 @@ type parts struct {
 	store   *users.Store
 	logger  *slog.Logger
 	metrics *proxy.Metrics // nil: nothing is counted
+	room    room           // zero: no bounds but those that are written
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -42,6 +43,9 @@ type parts struct {
 func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g := &generation{}
 	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics}
+	if with.room.files > 0 {
+		outside.MaxConnections = with.room.requests(len(loaded.Upstreams))
+	}
 	loaded.Blame("login", loaded.Login.Check())
 	blameEmptyAssertions(loaded)
 	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})

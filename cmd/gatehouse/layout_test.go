@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	},
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys"},
-	"cmd/gatehouse/internal/edge":  {"proxy"},
+	"cmd/gatehouse/internal/edge":  {"proxy", "proxy/rate"},
 	"cmd/gatehouse": {
 		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream",
 		"tokens", "tokens/keys", "tokens/drf", "users", "users/password",

@@ -125,7 +125,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, room: s.room})
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func unchangeable(loaded, first *config.Loaded) {
 		}
 	}
 	compare("server", loaded.Server, first.Server,
-		"trusted_proxies", "max_uri", "max_body", "read_body_timeout", "write_timeout", "security_headers", "drain")
+		"trusted_proxies", "max_uri", "max_body", "read_body_timeout", "min_body_rate", "write_timeout", "security_headers", "drain")
 	compare("log", loaded.Log, first.Log, "level", "headers")
 	compare("store", loaded.Store, first.Store)
 	compare("login.hashing", loaded.Login.Hashing, first.Login.Hashing)

@@ -30,6 +30,7 @@ type server struct {
 	drain  atomic.Pointer[proxy.Drain]
 	logger *slog.Logger
 	metric *metrics
+	room   room
 
 	current     atomic.Pointer[generation]
 	generations generations // current, and those before it that have requests
@@ -59,7 +60,8 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	} else {
 		logger.Info("there is no user store: users are whom the tokens name, and a token is good until it expires")
 	}
-	s.edge, err = edge.Open(ctx, loaded.Server, edge.Parts{Logger: logger})
+	s.room = survey()
+	s.edge, err = edge.Open(ctx, loaded.Server, edge.Parts{Logger: logger, MaxConnections: s.room.clients(loaded.Server.HardHeaderBytes())})
 	loaded.Blame("server", err)
 	if address := loaded.Server.AdminListen; address != "" {
 		mode, _ := loaded.Server.Mode()
@@ -76,7 +78,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, room: s.room})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -217,4 +219,5 @@ func (s *server) announce(loaded *config.Loaded) {
 		slog.String("address", strings.Join(s.edge.URLs(), ", ")), slog.String("upstreams", strings.Join(behind, ", ")),
 		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
 		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", built().Version))
+	s.room.warn(loaded, s.logger)
 }

@@ -37,8 +37,9 @@ type Config struct {
 	Retry string `mapstructure:"retry"`
 
 	// MaxConnections is how many requests all servers together have at once, each
-	// on a connection of its own (h2c and HTTP/2 share one), tunnels included.
-	// Default 0: no bound.
+	// on a connection of its own (h2c and HTTP/2 share one), tunnels included. Default
+	// 0: what a part of the open files and of the memory suffices for that leaves room for other upstreams
+	// when this one hangs; thousands, unless the system allows little.
 	MaxConnections int `mapstructure:"max_connections"`
 
 	// MaxPending is how many requests wait when max_connections is reached, each for

@@ -379,3 +379,31 @@ func TestAnAnswerThatPauses(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// Where nothing is written, what the system suffices for holds.
+func TestTheBoundWhereNothingIsWritten(t *testing.T) {
+	leave := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave }))
+	t.Cleanup(s.Close)
+	up, err := upstream.New("app", upstream.Config{URL: s.URL, Timeouts: upstream.Timeouts{Connect: short()}}, upstream.Parts{MaxConnections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.Close)
+	outcomes := make(chan string, 12)
+	var wait sync.WaitGroup
+	for range 12 {
+		wait.Go(func() { outcomes <- outcome(t, up) })
+	}
+	full := 0
+	for range 10 { // two are inside until they are let go
+		if got := <-outcomes; got == "full" {
+			full++
+		}
+	}
+	close(leave)
+	wait.Wait()
+	if full != 10 {
+		t.Errorf("%d of 12 were refused, want 10", full)
+	}
+}

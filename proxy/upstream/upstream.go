@@ -40,6 +40,8 @@ type Upstream struct {
 // Parts are what an Upstream works with.
 type Parts struct {
 	Logger *slog.Logger // for servers that go and come; nil discards
+	// MaxConnections is the bound where the settings have none; 0 is no bound.
+	MaxConnections int
 }
 
 // maxServers is what the set of servers that a request has tried can hold.
@@ -66,7 +68,7 @@ func New(name string, cfg Config, parts Parts) (*Upstream, error) {
 	}
 	keepAlive := c.duration("keep_alive", cfg.KeepAlive, DefaultKeepAlive)
 	u.health = c.health(cfg.Health)
-	u.slots = c.slots(cfg.MaxConnections, cfg.MaxPending)
+	u.slots = c.slots(cfg.MaxConnections, parts.MaxConnections, cfg.MaxPending)
 	secured := c.tls(cfg.TLS, endpoints)
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, err
@@ -201,7 +203,7 @@ func (c *compiler) health(h Health) Health {
 	return h
 }
 
-func (c *compiler) slots(connections int, pending *int) *slots {
+func (c *compiler) slots(connections, otherwise int, pending *int) *slots {
 	switch {
 	case connections < 0:
 		c.fault("max_connections", "write how many, or 0 for no bound", "%d is negative", connections)
@@ -214,6 +216,8 @@ func (c *compiler) slots(connections int, pending *int) *slots {
 			pending = &connections
 		}
 		return &slots{taken: make(chan struct{}, connections), most: int64(*pending)}
+	case otherwise > 0:
+		return &slots{taken: make(chan struct{}, otherwise), most: int64(otherwise)}
 	}
 	return nil
 }

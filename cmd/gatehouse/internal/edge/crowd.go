@@ -1,27 +1,43 @@
 package edge
 
 import (
+	"cmp"
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"gatehouse/proxy/rate"
 )
 
-// crowd bounds the connections of all listeners together. When it is full the
-// connection that has been idle longest makes room; where none is idle, accepting
-// waits, and clients wait in the queue of the system.
+// crowd bounds the connections of all listeners together. When it is full, those make
+// room on which no request is under way: that wait for their next one, that have never
+// sent a byte, or that are at their first head for too long. They are taken from the
+// network that has most of them, so that somebody who opens ten thousand pushes out
+// their own; within it, the one that has rested longest goes first. Where none
+// rests, accepting waits, and clients wait in the queue of the system.
+//
+// A request costs two atomic writes. Whoever needs room pays: all connections are looked
+// at, and room is made for some more at once.
 type crowd struct {
-	most int
+	most  int
+	began time.Time
 
 	mu     sync.Mutex
-	inside int
-	idle   map[net.Conn]time.Time
-	wanted int           // listeners that wait for room
+	inside map[*boundConn]struct{}
 	left   chan struct{} // closed and replaced when somebody leaves
+
+	wanted atomic.Int32 // listeners that wait for room
 }
 
 func newCrowd(most int) *crowd {
-	return &crowd{most: most, idle: map[net.Conn]time.Time{}, left: make(chan struct{})}
+	return &crowd{most: most, began: time.Now(), inside: map[*boundConn]struct{}{}, left: make(chan struct{})}
 }
 
 // bound makes l accept only what there is room for.
@@ -36,18 +52,18 @@ type boundListener struct {
 	closed chan struct{}
 }
 
-// Accept waits for room first: what has been accepted is open, and a connection
-// that nobody answers is worse than one that waits.
+// Accept waits until there is room for who has come.
 func (l *boundListener) Accept() (net.Conn, error) {
-	if !l.crowd.enter(l.closed) {
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
+	accepted, err := l.Listener.Accept()
 	if err != nil {
-		l.crowd.leave()
 		return nil, err
 	}
-	return &boundConn{Conn: conn, crowd: l.crowd}, nil
+	conn := &boundConn{Conn: accepted, crowd: l.crowd, network: networkOf(accepted.RemoteAddr())}
+	if !l.crowd.enter(conn, l.closed) {
+		_ = accepted.Close()
+		return nil, net.ErrClosed
+	}
+	return conn, nil
 }
 
 // Close ends an Accept that waits for room, too.
@@ -56,77 +72,195 @@ func (l *boundListener) Close() error {
 	return l.Listener.Close()
 }
 
+// boundConn is a place in the crowd.
 type boundConn struct {
 	net.Conn
-	crowd *crowd
-	once  sync.Once
+	crowd   *crowd
+	once    sync.Once
+	network rate.Key // guarded by the crowd
+	told    bool     // network is the one that a PROXY header says; only for changed
+
+	// resting is since when no request is under way, in nanoseconds since the crowd
+	// began; busy while one is, evicted for good.
+	resting atomic.Int64
 }
+
+const (
+	busy    = 0
+	evicted = -1
+)
+
+func (c *boundConn) rest() { c.resting.Store(int64(time.Since(c.crowd.began)) + 1) }
+
+// evict takes a connection that has rested since then. It reports whether it did.
+func (c *boundConn) evict(since int64) bool { return c.resting.CompareAndSwap(since, evicted) }
 
 func (c *boundConn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(c.crowd.leave)
+	c.once.Do(func() { c.crowd.leave(c) })
 	return err
 }
 
+// lookAgain is how often who waits looks for connections that have begun to rest without
+// a word: new ones, from which nothing comes.
+const lookAgain = time.Second
+
 // enter takes a place, and tells whether it got one before closed.
-func (c *crowd) enter(closed <-chan struct{}) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wanted++
-	defer func() { c.wanted-- }()
-	for c.inside >= c.most {
+func (c *crowd) enter(conn *boundConn, closed <-chan struct{}) bool {
+	if c.take(conn) {
+		return true
+	}
+	// Before the first look: who rests after it sees that somebody waits.
+	c.wanted.Add(1)
+	defer c.wanted.Add(-1)
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		c.mu.Lock()
 		left := c.left
-		longest := c.longestIdle()
+		longest := c.longest(max(1, min(c.most/64, 256)))
 		c.mu.Unlock()
-		if longest != nil {
-			_ = longest.Close()
+		for _, conn := range longest {
+			// Not by way of TLS: its goodbye would wait for a client that does not read.
+			_ = conn.Close()
+		}
+		if c.take(conn) {
+			return true
 		}
 		select {
 		case <-left:
+		case <-again.C:
 		case <-closed:
-			c.mu.Lock()
 			return false
 		}
-		c.mu.Lock()
+		if c.take(conn) {
+			return true
+		}
 	}
-	c.inside++
+}
+
+func (c *crowd) take(conn *boundConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.inside) >= c.most {
+		return false
+	}
+	conn.rest()
+	c.inside[conn] = struct{}{}
 	return true
 }
 
-func (c *crowd) longestIdle() net.Conn {
-	var longest net.Conn
-	var since time.Time
-	for conn, at := range c.idle {
-		if longest == nil || at.Before(since) {
-			longest, since = conn, at
+// longest takes that many connections that rest out of the crowd, or as many as there are.
+func (c *crowd) longest(n int) []*boundConn {
+	type rester struct {
+		conn  *boundConn
+		since int64
+	}
+	byNetwork := map[rate.Key][]rester{}
+	for conn := range c.inside {
+		if since := conn.resting.Load(); since > busy {
+			byNetwork[conn.network] = append(byNetwork[conn.network], rester{conn, since})
 		}
 	}
-	delete(c.idle, longest)
-	return longest
+	// What is above the waterline goes: no network that keeps more loses less.
+	sizes := make([]int, 0, len(byNetwork))
+	for _, all := range byNetwork {
+		sizes = append(sizes, len(all))
+	}
+	line := waterline(sizes, n)
+	var over []rester
+	for _, all := range byNetwork {
+		if len(all) > line {
+			slices.SortFunc(all, func(a, b rester) int { return cmp.Compare(a.since, b.since) })
+			over = append(over, all[:len(all)-line]...)
+		}
+	}
+	slices.SortFunc(over, func(a, b rester) int { return cmp.Compare(a.since, b.since) })
+	var taken []*boundConn
+	for _, r := range over {
+		if len(taken) < n && r.conn.evict(r.since) {
+			taken = append(taken, r.conn)
+		}
+	}
+	return taken
 }
 
-func (c *crowd) leave() {
+// waterline is the highest level above which there are n or more, or 0.
+func waterline(sizes []int, n int) int {
+	slices.SortFunc(sizes, func(a, b int) int { return cmp.Compare(b, a) })
+	above := 0 // of the first i sizes, over the next one
+	for i, size := range sizes {
+		next := 0
+		if i+1 < len(sizes) {
+			next = sizes[i+1]
+		}
+		step := (i + 1) * (size - next)
+		if above+step >= n {
+			return size - (n-above+i)/(i+1)
+		}
+		above += step
+	}
+	return 0
+}
+
+func (c *crowd) leave(conn *boundConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inside--
+	delete(c.inside, conn)
 	close(c.left)
 	c.left = make(chan struct{})
 }
 
 // changed is http.Server's ConnState.
 func (c *crowd) changed(conn net.Conn, state http.ConnState) {
-	c.mu.Lock()
-	if state != http.StateIdle {
-		delete(c.idle, conn)
-		c.mu.Unlock()
+	if state != http.StateActive && state != http.StateIdle {
 		return
 	}
-	crowded := c.wanted > 0 && c.inside >= c.most
-	if !crowded {
-		c.idle[conn] = time.Now()
+	place, proxied := placeOf(conn)
+	switch {
+	case place == nil:
+	case state == http.StateActive:
+		place.resting.Store(busy)
+	default:
+		if proxied != nil && !place.told {
+			// Its header has been read by now, and this does not wait.
+			network := networkOf(proxied.RemoteAddr())
+			c.mu.Lock()
+			place.network, place.told = network, true
+			c.mu.Unlock()
+		}
+		place.rest()
+		if c.wanted.Load() > 0 && place.evict(place.resting.Load()) {
+			_ = place.Close() // somebody waits, and found nobody who rests
+		}
 	}
-	c.mu.Unlock()
-	if crowded {
-		_ = conn.Close()
+}
+
+// placeOf finds our connection below what others have put around it.
+func placeOf(conn net.Conn) (place *boundConn, proxied *proxyproto.Conn) {
+	for {
+		switch outer := conn.(type) {
+		case *boundConn:
+			return outer, proxied
+		case *tls.Conn:
+			conn = outer.NetConn()
+		case *proxyproto.Conn:
+			proxied, conn = outer, outer.Raw()
+		default:
+			return nil, nil
+		}
 	}
+}
+
+// networkOf is the zero Key for whoever has no address, such as a socket file.
+func networkOf(addr net.Addr) rate.Key {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return rate.Key{}
+	}
+	ip, ok := netip.AddrFromSlice(tcp.IP)
+	if !ok {
+		return rate.Key{}
+	}
+	return rate.Network(ip)
 }

@@ -18,6 +18,8 @@ import (
 type Parts struct {
 	Logger *slog.Logger  // nil: discards
 	Poll   time.Duration // how often certificates are looked at; 0 is 3s
+	// MaxConnections is the bound where the settings have none; 0 is no bound.
+	MaxConnections int
 }
 
 // Edge is everything that clients can connect to. Its listeners are open from the
@@ -58,8 +60,8 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 	if cfg.TLS.Enabled() {
 		faults = append(faults, e.secure(cfg.TLS))
 	}
-	if cfg.MaxConnections > 0 {
-		e.crowd = newCrowd(cfg.MaxConnections)
+	if most := cmp.Or(cfg.MaxConnections, parts.MaxConnections); most > 0 {
+		e.crowd = newCrowd(most)
 	}
 	// Its faults were told by proxy.New.
 	speakers, _ := proxy.ParsePeers("", cfg.ProxyProtocol.From)
@@ -92,6 +94,9 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 	if text := cfg.TLS.HTTPListen; text != "" {
 		if e.redirect, err = openRedirect(ctx, text, e.challenge(), e.logger); err != nil {
 			faults = append(faults, &listenFault{"tls.http_listen", text, err})
+		} else if e.crowd != nil {
+			e.redirect.listener = e.crowd.bound(e.redirect.listener)
+			e.redirect.http.ConnState = e.crowd.changed
 		}
 	}
 	if err := errors.Join(faults...); err != nil {

@@ -136,12 +136,13 @@ func TestSocketsOfSystemd(t *testing.T) {
 }
 
 func TestTheBoundOfConnections(t *testing.T) {
-	release := make(chan struct{})
+	release, begun := make(chan struct{}), make(chan struct{}, 2)
 	e, _ := run(t, settings(func(cfg *proxy.Server) {
 		cfg.MaxConnections = 2
 		cfg.Listen = []string{"127.0.0.1:0", "127.0.0.1:0"}
 	}), http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
 		if in.URL.Path == "/slow" {
+			begun <- struct{}{}
 			<-release
 		}
 	}))
@@ -175,12 +176,14 @@ func TestTheBoundOfConnections(t *testing.T) {
 	}
 	third := dial(0)
 	ask(third, "/slow")
+	<-begun
 	if _, err := idle[0].Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 		t.Errorf("the connection that was idle longest is there: %v", err)
 	}
 	// Busy ones do not: who comes now waits for one to end.
 	fourth := dial(1)
 	ask(fourth, "/slow")
+	<-begun
 	if _, err := idle[1].Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 		t.Errorf("the second idle connection is there: %v", err)
 	}

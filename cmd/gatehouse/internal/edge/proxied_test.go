@@ -121,7 +121,7 @@ func TestASlowProxyHeader(t *testing.T) {
 	e, _ := run(t, settings(func(cfg *proxy.Server) {
 		withPair(pair)(cfg)
 		cfg.ProxyProtocol.From = []string{"127.0.0.1"}
-		cfg.ReadHeaderTimeout = 500 * time.Millisecond
+		cfg.ReadHeaderTimeout = 2 * time.Second
 	}), nil)
 	var slow []net.Conn
 	for i := range 20 {
