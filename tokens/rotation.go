@@ -68,9 +68,9 @@ type Warning struct {
 	Text string
 }
 
-// Warnings returns what an operator should know about a configuration that has no fault.
-func (c Config) Warnings() []Warning {
-	all := slices.Concat(c.keyWarnings(), c.issuerWarnings(), c.warnings())
+// Warnings returns what an operator should know now about a configuration that has no fault.
+func (c Config) Warnings(now time.Time) []Warning {
+	all := slices.Concat(c.keyWarnings(), c.ended(now), c.issuerWarnings(), c.warnings())
 	if c.Rotation.Enabled && !c.Rotation.RevokeOld {
 		all = append(all, Warning{"rotation.revoke_old", "old refresh tokens go on to work until they expire, and a stolen one is never noticed; write true unless clients depend on it"})
 	}

@@ -310,7 +310,7 @@ func TestFaultsAndWarningsOfRotation(t *testing.T) {
 			t.Errorf("%s: faults at %v", c.name, got)
 		}
 		got = []string{}
-		for _, w := range cfg.Warnings() {
+		for _, w := range cfg.Warnings(time.Now()) {
 			got = append(got, w.At)
 		}
 		if fmt.Sprint(got) != c.warnings {

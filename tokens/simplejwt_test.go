@@ -582,7 +582,7 @@ func TestWarningsOfTheForm(t *testing.T) {
 		cfg := settings()
 		c.change(&cfg)
 		var got []string
-		for _, w := range cfg.Warnings() {
+		for _, w := range cfg.Warnings(time.Now()) {
 			got = append(got, w.At)
 		}
 		if !slices.Equal(got, c.want) {

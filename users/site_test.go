@@ -79,6 +79,24 @@ func testUsersOfASite(t *testing.T, place *userstest.Place) {
 			}
 		}
 	})
+	t.Run("its groups have users", func(t *testing.T) {
+		var groups []string
+		for _, row := range want {
+			groups = append(groups, row.Groups...)
+		}
+		slices.Sort(groups)
+		groups = slices.Compact(groups)
+		at := place.Config
+		at.Users = users.SiteConfig{Source: "django", DSN: site.database}
+		for _, ask := range []func() (users.Membership, error){
+			func() (users.Membership, error) { return s.Membership(t.Context()) },
+			func() (users.Membership, error) { return users.MembershipIn(t.Context(), at) },
+		} {
+			if m, err := ask(); err != nil || m.Nobody || !slices.Equal(m.Groups, groups) || len(groups) == 0 {
+				t.Errorf("%+v %v, want %v", m, err, groups)
+			}
+		}
+	})
 	t.Run("nothing was written there", func(t *testing.T) {
 		if after := site.content(t); after != before {
 			t.Errorf("the site has changed:\n%s\nwas\n%s", after, before)

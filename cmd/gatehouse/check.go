@@ -3,17 +3,20 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 )
 
 func (p *program) checkCommand() *cobra.Command {
-	return p.configured(&cobra.Command{
+	var strict bool
+	cmd := p.configured(&cobra.Command{
 		Use:   "check",
 		Short: "Report every error and warning of the configuration",
 		Long: `Reads the configuration as serve would, environment included, and reports
-everything wrong with it. It starts nothing and opens no database of yours.
+everything wrong with it, and what is allowed and seldom meant. It starts nothing and
+changes nothing. If the database of store is there, it is asked which groups have users.
 
 Then it tries the tests that the file has, by the code that decides in the running
 gateway, with a key and users of their own:
@@ -22,23 +25,34 @@ gateway, with a key and users of their own:
     - { request: GET https://crm.example.com/admin/, as: { groups: [support] }, expect: upstream }
     - { request: GET https://crm.example.com/admin/, expect: 401 }`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.check(cmd.Context(), strict) },
 	})
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
+	return cmd
 }
 
-func (p *program) check(ctx context.Context) error {
+func (p *program) check(ctx context.Context, strict bool) error {
 	loaded, err := p.load(nil)
 	if loaded == nil {
 		return err
 	}
-	p.warn(loaded)
 	g, err := compile(loaded)
 	if err != nil {
+		p.warn(loaded)
 		// The thing asked about is not so.
 		return failed(err, "")
 	}
+	defer g.close()
+	unseen := lint(ctx, loaded, g, nil)
+	p.warn(loaded)
+	if unseen != nil {
+		fmt.Fprintln(p.stderr, "note:", unseen)
+	}
 	if err := rehearse(ctx, loaded, g.endpoints); err != nil {
 		return failed(err, "gatehouse explain METHOD URL")
+	}
+	if n := len(loaded.Warnings); strict && n > 0 {
+		return failed(errors.New(count(n, "warning")+", and with --strict there may be none"), "")
 	}
 	tried := ""
 	if n := len(loaded.Tests); n > 0 {

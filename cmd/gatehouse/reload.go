@@ -112,6 +112,9 @@ func (r *reloader) reload() {
 	r.complaint.Store(nil)
 	r.reloads[1].Add(1)
 	r.succeeded.Store(time.Now().Unix())
+	if err := lint(context.Background(), loaded, r.server.current.Load(), r.server.store); err != nil {
+		r.server.logger.Warn("not all of the configuration could be looked at", slog.Any("error", err))
+	}
 	for _, warning := range loaded.Warnings {
 		r.server.logger.Warn("the configuration can be used, but", slog.String("warning", warning.Error()))
 	}

@@ -62,6 +62,9 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 		return err
 	}
 	s.follow(reloader)
+	if err := lint(ctx, loaded, s.current.Load(), s.store); err != nil {
+		logger.Warn("not all of the configuration could be looked at", slog.Any("error", err))
+	}
 	p.warn(loaded)
 	s.announce(loaded)
 	return s.serve(ctx)

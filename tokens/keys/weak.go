@@ -3,6 +3,7 @@ package keys
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // insecure is how the SECRET_KEY of a Django project begins that nobody has changed
@@ -36,4 +37,10 @@ func (c Config) Warning() string {
 		return fmt.Sprintf("the secret has %d bytes, and %s should have %d (RFC 7518, section 3.2); it is taken because it only verifies", len(m.secret), c.Algorithm, a.least)
 	}
 	return ""
+}
+
+// Ended returns the moment from which the key verifies nothing any more, if that is past.
+func (c Config) Ended(now time.Time) (end time.Time, ended bool) {
+	end, err := parseUntil(c.Until)
+	return end, err == nil && !end.IsZero() && !now.Before(end)
 }

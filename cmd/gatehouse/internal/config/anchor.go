@@ -25,7 +25,13 @@ func (l *Loaded) anchor(v reflect.Value, fields []field, f field, key string) {
 	if said := l.places.exactly(key); said.line > 0 && said.source == "" && !filepath.IsAbs(value.String()) {
 		value.SetString(filepath.Join(filepath.Dir(l.Path), value.String()))
 	}
-	if file && !slices.Contains(l.Read, value.String()) {
+	if !file {
+		return
+	}
+	if !slices.Contains(l.Read, value.String()) {
 		l.Read = append(l.Read, value.String())
+	}
+	if f.name == "key_file" {
+		l.Secrets = append(l.Secrets, Said{key, value.String()})
 	}
 }

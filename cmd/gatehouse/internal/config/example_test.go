@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -38,7 +39,7 @@ func writeExample(t *testing.T, text string) string {
 }
 
 func TestTheExampleLoadsAndSaysTheDefaults(t *testing.T) {
-	loaded, err := Load(Input{Path: writeExample(t, example(t))})
+	loaded, err := Load(Input{Path: writeExample(t, example(t)), Now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		t.Fatal(err)
 	}

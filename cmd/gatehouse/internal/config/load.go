@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
@@ -28,6 +30,8 @@ type Input struct {
 	// Only names the sections that are wanted; nil is all. What stands in the
 	// others is not looked at, so it may be incomplete.
 	Only []string
+	// Now is the moment for which keys with an end are looked at; zero is now.
+	Now time.Time
 }
 
 // Flag is a setting made on the command line.
@@ -45,6 +49,8 @@ type Loaded struct {
 	// Read lists every file that the configuration is made of: itself and what foo_file
 	// keys name, also one that is not there.
 	Read []string
+	// Secrets are the files among them that nobody else should read.
+	Secrets []Said
 	// Warnings are worth a look and stop nothing.
 	Warnings Faults
 
@@ -94,7 +100,7 @@ func Load(in Input) (*Loaded, error) {
 	l.anchorKeys()
 	l.anchorSite()
 	l.checkBootstrap(in.Only)
-	l.warn()
+	l.warn(cmp.Or(in.Now, time.Now()))
 	return l, l.Err()
 }
 

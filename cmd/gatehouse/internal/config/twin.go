@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // maxSecret bounds a file that holds one value.
@@ -65,6 +66,9 @@ func (l *Loaded) readTwin(value, file reflect.Value, key string) {
 	if !slices.Contains(l.Read, name) {
 		l.Read = append(l.Read, name)
 	}
+	if !isPublic(key) {
+		l.Secrets = append(l.Secrets, Said{key + "_file", name})
+	}
 	text, problem := readSecret(file.String(), name)
 	if problem != "" {
 		fault := l.at(key+"_file", problem)
@@ -73,6 +77,11 @@ func (l *Loaded) readTwin(value, file reflect.Value, key string) {
 		return
 	}
 	value.SetString(text)
+}
+
+// isPublic tells whether everybody may know a value that can be in a file of its own.
+func isPublic(key string) bool {
+	return slices.Contains([]string{"public_key", "jwks", "ca"}, key[strings.LastIndexByte(key, '.')+1:])
 }
 
 // layerOf tells who says a key: 0 nobody, 1 the file, 2 the environment or a flag.

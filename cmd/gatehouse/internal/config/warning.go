@@ -5,10 +5,27 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
+// Warn adds what a room found that is allowed and seldom meant: the errors in the tree of
+// err that have a Field, as with [Loaded.Blame].
+func (l *Loaded) Warn(section string, err error) {
+	faults := l.faults
+	l.faults = nil
+	l.Blame(section, err)
+	l.Warnings = inOrder(append(l.Warnings, l.faults...))
+	l.faults = faults
+}
+
+// Said is a value that is read from a file of its own.
+type Said struct {
+	Key  string // that names the file
+	Path string
+}
+
 // warn finds what is allowed and seldom meant.
-func (l *Loaded) warn() {
+func (l *Loaded) warn(now time.Time) {
 	led := map[string]bool{}
 	for _, route := range l.Routes {
 		led[strings.ToLower(route.To)] = true
@@ -24,7 +41,7 @@ func (l *Loaded) warn() {
 			l.warnReport(Item(Item("routes", i)+".rules", j), rule.Mode)
 		}
 	}
-	for _, w := range l.Tokens.Warnings() {
+	for _, w := range l.Tokens.Warnings(now) {
 		l.Warnings = append(l.Warnings, l.at(join("tokens", w.At), w.Text))
 	}
 	l.Warnings = inOrder(l.Warnings)
