@@ -132,14 +132,19 @@ type Server struct {
 // Drain is how the server stops.
 type Drain struct {
 	// Delay is how long it goes on serving while readiness is already off, so that
-	// load balancers notice; default 0s.
+	// load balancers notice; default 0s. Clients are told with each answer to come back on
+	// another connection.
 	Delay time.Duration `mapstructure:"delay"`
 
-	// Timeout is how long requests in flight may take to finish; default 25s, below
-	// the 30 s that Kubernetes waits. Event streams and the like may go on for so long and
-	// are ended then, which is no failure; WebSockets get a close frame (1001) as soon as
-	// nothing else is left.
+	// Timeout is how long requests in flight may take to finish, after delay; default 25s,
+	// below the 30 s that Kubernetes waits. Those that take longer are cut off, and the
+	// exit code is 1.
 	Timeout time.Duration `mapstructure:"timeout"`
+
+	// Streams is how long event streams, gRPC and the like may go on after delay, at most
+	// timeout; default 5s. Then they are ended, which is no failure: their clients come
+	// again, and meet another gatehouse. WebSockets get a close frame (1001) at once.
+	Streams time.Duration `mapstructure:"streams"`
 }
 
 // DefaultConfig is what holds where the file says nothing.
@@ -158,7 +163,7 @@ func DefaultConfig() Config {
 		WriteTimeout:      60 * time.Second,
 		AuthCheck:         AuthCheck{Path: "/auth/check"},
 		IdleTimeout:       120 * time.Second,
-		Drain:             Drain{Timeout: 25 * time.Second},
+		Drain:             Drain{Timeout: 25 * time.Second, Streams: 5 * time.Second},
 	}}
 }
 
@@ -207,6 +212,7 @@ func (s Server) faults() []error {
 		{"idle_timeout", s.IdleTimeout, time.Millisecond},
 		{"drain.delay", s.Drain.Delay, 0},
 		{"drain.timeout", s.Drain.Timeout, 0},
+		{"drain.streams", s.Drain.Streams, 0},
 	} {
 		if cmp.Less(d.value, d.least) {
 			fault(d.key, fmt.Sprintf("%v is too short", d.value), "write "+max(d.least, 0).String()+" or more, such as 10s")

@@ -37,6 +37,7 @@ var (
 type stream struct {
 	principal *tokens.Principal // nil: nobody's
 	policy    route.Policy
+	tunnel    bool          // a WebSocket
 	stop      func(*ending) // called once, by whoever comes first
 	once      sync.Once
 	ended     atomic.Pointer[ending]
@@ -55,7 +56,7 @@ func (s *stream) end(e *ending) {
 type streams struct {
 	mu       sync.Mutex
 	all      map[*stream]struct{}
-	stopping bool
+	stopping map[bool]bool                  // tunnels (true), the rest (false)
 	changes  []func(*tokens.Principal) bool // since the goroutine has looked
 	looking  bool
 }
@@ -83,7 +84,7 @@ func (g *Gateway) begin(s *stream, limit route.Stream) {
 		l.all = map[*stream]struct{}{}
 	}
 	l.all[s] = struct{}{}
-	stopping := l.stopping
+	stopping := l.stopping[s.tunnel]
 	l.mu.Unlock()
 	if stopping {
 		s.end(endedStopping)
@@ -161,16 +162,31 @@ func (g *Gateway) recheck(s *stream) {
 	}
 }
 
+// EndTunnels ends every WebSocket with a close frame, also those that begin later. It
+// does not wait for them.
+func (g *Gateway) EndTunnels() { g.endStreams(func(s *stream) bool { return s.tunnel }, true) }
+
 // EndStreams ends every WebSocket, with a close frame, every event stream and what
 // else has no end of its own, also those that begin later. It does not wait for
 // them, and returns how many there were.
 func (g *Gateway) EndStreams() int {
+	return g.endStreams(func(*stream) bool { return true }, true, false)
+}
+
+func (g *Gateway) endStreams(which func(*stream) bool, kinds ...bool) int {
 	l := &g.streams
 	l.mu.Lock()
-	l.stopping = true
+	if l.stopping == nil {
+		l.stopping = map[bool]bool{}
+	}
+	for _, tunnels := range kinds {
+		l.stopping[tunnels] = true
+	}
 	var all []*stream
 	for s := range l.all {
-		all = append(all, s)
+		if which(s) {
+			all = append(all, s)
+		}
 	}
 	l.mu.Unlock()
 	for _, s := range all {

@@ -64,6 +64,7 @@ func (x *exchange) tunnel(answer *http.Response) *stream {
 	t := &tunnel{backend: backend, patience: x.gateway.patience, pause: x.decision.line.Idle()}
 	t.toBackend.masked = true
 	t.stream = x.newStream(t.end)
+	t.stream.tunnel = true
 	t.begin = func() { x.gateway.begin(t.stream, x.decision.Match.Stream()) }
 	answer.Body = backendEnd{t}
 	x.out.tunnel = t

@@ -16,7 +16,7 @@ import (
 type admin struct {
 	http     *http.Server
 	listener net.Listener
-	stopping atomic.Bool
+	stopping *atomic.Bool
 	// condition asks the store; serving: requests are answered although it is away.
 	condition func(context.Context) (serving bool, err error)
 	unwell    func() (issuers map[string]string, keyDir string)
@@ -27,8 +27,8 @@ type admin struct {
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, condition func(context.Context) (bool, error), unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
-	a := &admin{listener: listener, condition: condition, unwell: unwell}
+func newAdmin(listener net.Listener, stopping *atomic.Bool, condition func(context.Context) (bool, error), unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
+	a := &admin{listener: listener, stopping: stopping, condition: condition, unwell: unwell}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, readiness{Status: "alive"}) })
 	mux.HandleFunc("GET /readyz", a.readyz)

@@ -20,6 +20,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
+	"gatehouse/proxy"
 	"gatehouse/users"
 )
 
@@ -78,7 +79,7 @@ func (p *program) demo(ctx context.Context, listen string) (err error) {
 		return failed(err, "gatehouse demo --listen 127.0.0.1:8081")
 	}
 	if _, err := s.store.CreateUser(ctx, users.NewUser{Username: demoUser, Password: demoPassword, Email: demoUser + "@example.com"}); err != nil {
-		return errors.Join(err, s.stop(0))
+		return errors.Join(err, s.stop(proxy.Drain{}))
 	}
 
 	served := make(chan error, 1)

@@ -202,6 +202,17 @@ func (all *generations) add(g *generation) {
 	all.open = append(slices.DeleteFunc(all.open, func(g *generation) bool { return g.closed.Load() }), g)
 }
 
+// endTunnels tells the WebSockets of every generation to end.
+func (all *generations) endTunnels() {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for _, g := range all.open {
+		if !g.closed.Load() {
+			g.gateway.EndTunnels()
+		}
+	}
+}
+
 // endStreams tells the streams of every generation to end, and says how many there are.
 func (all *generations) endStreams() int {
 	all.mu.Lock()

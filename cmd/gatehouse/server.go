@@ -36,6 +36,9 @@ type server struct {
 	generations generations // current, and those before it that have requests
 	reloader    *reloader   // nil: what was loaded stays
 
+	stopping atomic.Bool  // told to; requests are still answered
+	asked    atomic.Int64 // when the last request has come since then, in unix nanoseconds
+	open     atomic.Int64 // connections, but for WebSockets
 	inFlight atomic.Int64
 	cut      context.CancelFunc // ends the requests that still run
 }
@@ -68,7 +71,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		listener, err := edge.Listen(ctx, "admin_listen", address, mode)
 		loaded.Blame("server", err)
 		if err == nil {
-			s.admin = newAdmin(listener, s.condition, s.unwell, s.metric.handler(), logger)
+			s.admin = newAdmin(listener, &s.stopping, s.condition, s.unwell, s.metric.handler(), logger)
 		}
 	}
 	if err := loaded.Err(); err != nil {
@@ -99,6 +102,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		BaseContext:                  func(net.Listener) context.Context { return requests },
 	}
 	s.edge.Configure(s.http, loaded.Server)
+	s.countConnections()
 	return s, nil
 }
 
@@ -106,6 +110,12 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
+	if s.stopping.Load() && in.Header["Upgrade"] == nil {
+		// The client's next request comes on another connection, to somebody who stays. Were
+		// the connection closed while it is idle, a request might be on its way.
+		w.Header()["Connection"] = []string{"close"}
+		s.asked.Store(time.Now().UnixNano())
+	}
 	g := s.current.Load()
 	for g.begin(); g != s.current.Load(); g.begin() { // another took its place meanwhile, and it may be closed
 		g.end()
@@ -139,17 +149,15 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	select {
 	case err := <-broken:
-		return errors.Join(err, s.stop(0))
+		return errors.Join(err, s.stop(proxy.Drain{}))
 	case <-ctx.Done():
 	}
-	if s.admin != nil {
-		s.admin.stopping.Store(true)
-	}
+	s.stopping.Store(true)
 	drain := s.drain.Load()
 	s.logger.Info("stopping", slog.Int64("in_flight", s.inFlight.Load()),
 		slog.Int64("delay_ms", drain.Delay.Milliseconds()), slog.Int64("timeout_ms", drain.Timeout.Milliseconds()))
 	time.Sleep(drain.Delay)
-	err := s.stop(drain.Timeout)
+	err := s.stop(*drain)
 	s.logger.Info("stopped")
 	return err
 }
@@ -160,12 +168,16 @@ const (
 	endSockets = 3 * time.Second // close frames and their answers
 )
 
-// stop ends everything within about the timeout. Event streams may go on until it
-// is over; then they end, and that is no fault. WebSockets, which Shutdown knows
-// nothing of, get their close frame when nothing else is left.
-func (s *server) stop(timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+// stop ends everything within about drain.timeout. WebSockets get their close frame at
+// once and event streams end after drain.streams, which is no fault.
+func (s *server) stop(drain proxy.Drain) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain.Timeout)
 	defer cancel()
+	s.generations.endTunnels()
+	ending := time.AfterFunc(min(drain.Streams, drain.Timeout), func() { s.generations.endStreams() })
+	defer ending.Stop()
+	_ = s.edge.Close()
+	s.settle(ctx)
 	late := s.http.Shutdown(ctx) != nil
 	unfinished := s.inFlight.Load() - int64(s.generations.endStreams())
 	var err error
@@ -174,7 +186,7 @@ func (s *server) stop(timeout time.Duration) error {
 		err = s.http.Close()
 	}
 	if late && unfinished > 0 {
-		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(unfinished), "request"), timeout), err)
+		err = errors.Join(fmt.Errorf("%s did not finish within drain.timeout (%v), and was cut off", count(int(unfinished), "request"), drain.Timeout), err)
 		s.cut()
 	}
 	s.await(endSockets, 0)
@@ -182,6 +194,36 @@ func (s *server) stop(timeout time.Duration) error {
 	s.await(2*time.Second, 0) // what was just cut off needs a moment to notice
 	s.generations.close()
 	return errors.Join(err, s.release())
+}
+
+// quiet is how long no request has come when it is believed that none is on its way.
+const quiet = 300 * time.Millisecond
+
+// settle waits, when nobody is let in any more, until those who are inside have been
+// answered once more: with that they are told to leave. Shutdown drops a request
+// that it meets between its arrival and its handler.
+func (s *server) settle(ctx context.Context) {
+	s.asked.Store(time.Now().UnixNano())
+	for s.open.Load() > 0 && time.Since(time.Unix(0, s.asked.Load())) < quiet && ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// countConnections keeps s.open. It is called once for a connection that comes and once
+// for one that goes, and costs requests nothing.
+func (s *server) countConnections() {
+	crowd := s.http.ConnState
+	s.http.ConnState = func(conn net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.open.Add(-1)
+		}
+		if crowd != nil {
+			crowd(conn, state)
+		}
+	}
 }
 
 // await waits until no more than so many requests are in flight, but not for longer

@@ -34,7 +34,7 @@ func TestWhatAFileCannotSay(t *testing.T) {
 		{"a misspelled section", "upstream:\n  app: {}\n", []string{"1: upstream: there is no such key; did you mean upstreams?"}},
 		{"a key in capitals", "server: { Listen: ':80' }\n", []string{"1: server.Listen: there is no such key; did you mean listen?"}},
 		{"a key of another section", "server: {}\nlisten: ':80'\n", []string{"2: listen: there is no such key here; did you mean server.listen?"}},
-		{"a key of nothing", "server:\n  drain: { color: red }\n", []string{"2: server.drain.color: there is no such key; here can stand delay, timeout"}},
+		{"a key of nothing", "server:\n  drain: { color: red }\n", []string{"2: server.drain.color: there is no such key; here can stand delay, streams, timeout"}},
 		{"a misspelled key in a list", "routes:\n  - to: a\n    rules:\n      - paht: /x\n", []string{"4: routes[0].rules[0].paht: there is no such key; did you mean path?"}},
 		{"a key that is no name", "server:\n  [a]: b\n", []string{"2: server: has a key that is no name; write a word, then a colon"}},
 		{"a key written twice", "server:\n  listen: ':80'\n  max_body: 1\n  listen: ':81'\n", []string{"4: server.listen: is written twice, first in line 2; keep one of them"}},

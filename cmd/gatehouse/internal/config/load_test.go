@@ -100,7 +100,7 @@ routes:
 	want.Server.MaxHeaderBytes = 16 * proxy.KiB
 	want.Server.MaxBody = proxy.MiB
 	want.Server.ReadHeaderTimeout = 5 * time.Second
-	want.Server.Drain = proxy.Drain{Delay: 500 * time.Millisecond, Timeout: 90 * time.Second}
+	want.Server.Drain = proxy.Drain{Delay: 500 * time.Millisecond, Timeout: 90 * time.Second, Streams: 5 * time.Second}
 	want.Store.DSN = "/data/g.db"
 	want.Login.Hashing.MaxParallel = "2"
 	want.Identity = identity.Config{
