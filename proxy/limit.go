@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"gatehouse/proxy/rate"
 	"gatehouse/proxy/route"
 	"gatehouse/tokens"
+	"gatehouse/users/rate"
 )
 
 // limits are the budgets of the routes and rules that have one. They are this

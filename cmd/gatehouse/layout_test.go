@@ -17,31 +17,31 @@ import (
 // is in the wrong room.
 var rooms = map[string][]string{
 	"users/password":           nil,
-	"users":                    {"users/password"},
+	"users/rate":               nil,
+	"users":                    {"users/password", "users/rate"},
 	"users/userstest":          {"users", "users/password", "users/userstest/postgres"},
 	"users/userstest/postgres": nil,
 	"tokens/keys":              nil,
 	"tokens/drf":               nil,
 	"tokens/remote":            {"tokens/keys"},
-	"tokens":                   {"tokens/keys", "tokens/drf", "tokens/remote", "users", "users/password"},
-	"proxy/route":              nil,
+	"tokens":                   {"tokens/keys", "tokens/drf", "tokens/remote", "users", "users/rate", "users/password"},
+	"proxy/route":              {"users/rate"},
 	"proxy/cors":               nil,
-	"proxy/rate":               nil,
 	"proxy/identity":           {"tokens/keys"},
 	"proxy/upstream":           {"proxy/upstream/wire"},
 	"proxy/upstream/wire":      nil,
-	"proxy":                    {"proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf"},
+	"proxy":                    {"proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf", "users/rate"},
 
 	// For the Config types alone.
 	"cmd/gatehouse/internal/config": {
-		"proxy", "proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password",
+		"proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password", "users/rate",
 	},
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys"},
-	"cmd/gatehouse/internal/edge":  {"proxy", "proxy/rate"},
+	"cmd/gatehouse/internal/edge":  {"proxy", "users/rate"},
 	"cmd/gatehouse": {
-		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/rate", "proxy/identity", "proxy/upstream",
-		"tokens", "tokens/keys", "tokens/drf", "users", "users/password",
+		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
+		"tokens", "tokens/keys", "tokens/drf", "users", "users/password", "users/rate",
 	},
 }
 
@@ -72,7 +72,7 @@ var alone = []struct {
 }
 
 // pure rooms can be explained and fuzzed without a network.
-var pure = []string{"proxy/route", "tokens/keys", "users/password"}
+var pure = []string{"proxy/route", "tokens/keys", "users/password", "users/rate"}
 
 func TestWhoMayImportWhom(t *testing.T) {
 	const root = "../.."

@@ -315,9 +315,9 @@ func TestRates(t *testing.T) {
 		}
 	}
 	for want, limit := range map[string]RateLimit{
-		"rate_limit.by: requests cannot be counted by":      {By: "ip", Rate: Rate{1, 1e9}},
+		"rate_limit.by: requests cannot be counted by":      {By: "ip", Rate: Rate{N: 1, In: 1e9}},
 		"rate_limit.rate: it is not said how many requests": {By: "user"},
-		"rate_limit.burst: -1 is no number":                 {By: "user", Rate: Rate{1, 1e9}, Burst: -1},
+		"rate_limit.burst: -1 is no number":                 {By: "user", Rate: Rate{N: 1, In: 1e9}, Burst: -1},
 		"rate_limit: rate_limit cannot be \"off\"":          {Word: "off"},
 	} {
 		_, err := New([]Config{{To: "app", RateLimit: limit}}, upstreams)

@@ -42,6 +42,6 @@
 // Two that are equal in all three are a fault of the configuration. What no rule
 // speaks for gets the policy of its route, and without route there is no match.
 //
-// The package is pure: it imports nothing of ours and nothing that does input or
-// output. How a refusal looks, and where a request is sent, is not its business.
+// The package is pure: of ours it imports only how a rate is written, and nothing
+// that does input or output. How a refusal looks, and where a request is sent, is not its business.
 package route

@@ -3,9 +3,8 @@ package route
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
+
+	"gatehouse/users/rate"
 )
 
 // RateLimit bounds how often one client may ask, as written: a map, or the word none.
@@ -39,49 +38,7 @@ func (RateLimit) Words() []string { return []string{"none"} }
 const limitWords = "{by: network, rate: 100/1m}, or none on a rule"
 
 // Rate is a number of requests in a time. The zero value is not said.
-type Rate struct {
-	N  int
-	In time.Duration
-}
-
-// maxRate is the largest number in a Rate.
-const maxRate = 1_000_000
-
-// UnmarshalText reads "100/1m", "5/s" and "1000/24h".
-func (r *Rate) UnmarshalText(text []byte) error {
-	number, in, ok := strings.Cut(string(text), "/")
-	n, err := strconv.Atoi(number)
-	if in != "" && (in[0] < '0' || in[0] > '9') {
-		in = "1" + in
-	}
-	if days, isDays := strings.CutSuffix(in, "d"); isDays {
-		if d, err := strconv.Atoi(days); err == nil && d <= 366 {
-			in = strconv.Itoa(24*d) + "h"
-		}
-	}
-	per, err2 := time.ParseDuration(in)
-	if !ok || err != nil || err2 != nil || n < 1 || n > maxRate || per < time.Millisecond || per > 366*24*time.Hour {
-		return fmt.Errorf("%q is not a rate; write a number up to a million, a slash and a time: 100/1m", text)
-	}
-	*r = Rate{n, per}
-	return nil
-}
-
-// String is the rate as it would be written.
-func (r Rate) String() string {
-	return strconv.Itoa(r.N) + "/" + duration(r.In)
-}
-
-// duration is one without the zeros at its end: 1h30m, and not 1h30m0s.
-func duration(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
-}
+type Rate = rate.Rate
 
 // Limit is a compiled RateLimit. A route and the rules that inherit from it have the
 // same one, and so one budget.
@@ -134,7 +91,7 @@ func (l RateLimit) compile(at string, inherited *Limit, f *faults) *Limit {
 	if l.Rate == (Rate{}) {
 		f.add(at+".rate", "it is not said how many requests", "write a number, a slash and a time: 100/1m")
 	}
-	if l.Burst < 0 || l.Burst > maxRate {
+	if l.Burst < 0 || l.Burst > rate.MaxN {
 		f.add(at+".burst", fmt.Sprintf("%d is no number of requests", l.Burst), "write one up to a million, or leave it out for that of rate")
 	}
 	if len(*f) > before {

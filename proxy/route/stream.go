@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatehouse/users/rate"
 )
 
 // StreamMax is how long a stream may last, as written: token, none, or a duration.
@@ -28,7 +30,7 @@ func (s Stream) String() string {
 	case s.Token:
 		return "token"
 	case s.After > 0:
-		return duration(s.After)
+		return rate.Duration(s.After)
 	}
 	return "none"
 }

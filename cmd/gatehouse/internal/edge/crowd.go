@@ -13,7 +13,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
-	"gatehouse/proxy/rate"
+	"gatehouse/users/rate"
 )
 
 // crowd bounds the connections of all listeners together. When it is full, those make

@@ -22,13 +22,16 @@ func User(id string) Key { return Key{user: id} }
 // Network is the key of the network of an address: an IPv4 address by itself, in
 // either spelling, and the /64 of an IPv6 address, within which a host may take any
 // address that it likes.
-func Network(addr netip.Addr) Key {
+func Network(addr netip.Addr) Key { return Key{network: NetworkOf(addr)} }
+
+// NetworkOf is the first address of that network; of no address it is none.
+func NetworkOf(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is6() {
 		prefix, _ := addr.Prefix(64)
 		addr = prefix.Addr()
 	}
-	return Key{network: addr}
+	return addr
 }
 
 // Limiter holds one budget for each key. What a budget holds is one moment: the one
