@@ -37,17 +37,21 @@ type CopyDigest struct {
 type copiedTable struct {
 	name, key string
 	columns   []string
+	// given: a new store has rows of its own, in whose place those of the source come.
+	given bool
 }
 
 // Everything but the change feed, which tells of what is over.
 func copiedTables() []copiedTable {
 	return []copiedTable{
-		{"users", "id", []string{
+		{name: "users", key: "id", columns: []string{
 			"id", "username", "password", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser", "date_joined", "last_login", "sessions_ended_at", "attributes",
 		}},
-		{"user_groups", "user_id, name", []string{"user_id", "name"}},
-		{"sessions", "family", []string{"family", "user_id", "created_at", "used_at", "expires_at", "access_until", "ended_at", "address", "user_agent"}},
-		{"tokens", "jti", []string{"jti", "user_id", "issued_at", "expires_at", "revoked_at", "family", "next_jti", "access_jti", "rotated_at"}},
+		{name: "user_groups", key: "user_id, name", columns: []string{"user_id", "name"}},
+		{name: "sessions", key: "family", columns: []string{"family", "user_id", "created_at", "used_at", "expires_at", "access_until", "ended_at", "address", "user_agent"}},
+		{name: "tokens", key: "jti", columns: []string{"jti", "user_id", "issued_at", "expires_at", "revoked_at", "family", "next_jti", "access_jti", "rotated_at"}},
+		{name: "login_budgets", key: "bucket", columns: []string{"bucket", "account", "whole_at", "strikes", "known_until", "until"}},
+		{name: "secrets", key: "name", columns: []string{"name", "value"}, given: true},
 	}
 }
 
@@ -55,7 +59,7 @@ func copiedTables() []copiedTable {
 const copyBatch = 200
 
 // CopyTo writes all that the store remembers into another one, of any kind, which must
-// be empty: users with their numbers, hashes and groups, sessions and tokens. It reads
+// be empty: users with their numbers, hashes and groups, sessions, tokens and budgets of logins. It reads
 // one moment of the store, writes one transaction, and reads that again before it is
 // done: if the target does not have what the store has, to the last value, nothing is
 // written. What the store is told meanwhile is not in it.
@@ -93,6 +97,7 @@ func (s *Store) CopyTo(ctx context.Context, target *Store, how Copying) (CopyRep
 		return CopyReport{}, err
 	}
 	target.live.dropAll()
+	target.forgetSecret()
 	return report, target.loadEnded(ctx)
 }
 
@@ -103,6 +108,9 @@ func (s *Store) mustBeEmpty(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	for _, table := range copiedTables() {
+		if table.given {
+			continue
+		}
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table.name).Scan(&n); err != nil {
 			return err
@@ -116,6 +124,11 @@ func (s *Store) mustBeEmpty(ctx context.Context, tx *sql.Tx) error {
 
 // copyTable writes a table and reads it again.
 func copyTable(ctx context.Context, from, to *sql.Tx, table copiedTable, progress func(string, int)) (CopyDigest, error) {
+	if table.given {
+		if _, err := to.ExecContext(ctx, `DELETE FROM `+table.name); err != nil {
+			return CopyDigest{}, err
+		}
+	}
 	written, rows := sha256.New(), 0
 	var batch []any
 	flush := func() error {

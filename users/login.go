@@ -19,25 +19,54 @@ func (s *Store) Authenticate(ctx context.Context, username, plain string) (User,
 //
 // A hash that is outdated is replaced on the way.
 func (s *Store) AuthenticateBy(ctx context.Context, by Column, value, plain string) (User, error) {
+	u, _, err := s.AuthenticateFor(ctx, by, value, plain)
+	return u, err
+}
+
+// Denial is why a login was refused, for those who watch over the accounts. Whoever
+// tried must not learn it.
+type Denial struct {
+	Reason DenialReason
+	User   User // who has the name; the zero value: nobody
+}
+
+// DenialReason is one word.
+type DenialReason string
+
+// Why a login is refused.
+const (
+	DeniedUnknownUser   DenialReason = "unknown_user"
+	DeniedWrongPassword DenialReason = "wrong_password"
+	DeniedDisabled      DenialReason = "disabled" // and the password is right
+	// DeniedChanged is that the account or its password changed while it was looked at.
+	DeniedChanged DenialReason = "changed"
+)
+
+// AuthenticateFor is [Store.AuthenticateBy] that says beside ErrCredentials why.
+func (s *Store) AuthenticateFor(ctx context.Context, by Column, value, plain string) (User, Denial, error) {
 	u, err := s.UserBy(ctx, by, value)
+	deny := func(reason DenialReason) (User, Denial, error) { return User{}, Denial{reason, u}, ErrCredentials }
 	// A hash that another login replaces meanwhile is checked anew. Who meets that
 	// three times over is not the user.
 	for range 3 {
 		if errors.Is(err, ErrNotFound) {
 			if err := s.hasher.VerifyNothing(ctx, plain); err != nil {
-				return User{}, err
+				return User{}, Denial{}, err
 			}
-			return User{}, ErrCredentials
+			return deny(DeniedUnknownUser)
 		}
 		if err != nil {
-			return User{}, err
+			return User{}, Denial{}, err
 		}
 		match, outdated, err := s.hasher.Verify(ctx, plain, u.Password)
 		if err != nil {
-			return User{}, err
+			return User{}, Denial{}, err
 		}
-		if !match || !u.IsActive {
-			return User{}, ErrCredentials
+		switch {
+		case !match:
+			return deny(DeniedWrongPassword)
+		case !u.IsActive:
+			return deny(DeniedDisabled)
 		}
 		verified := u.Password
 		if outdated {
@@ -46,19 +75,19 @@ func (s *Store) AuthenticateBy(ctx context.Context, by Column, value, plain stri
 		// The check may have waited: what counts is what the account is now.
 		u, err = s.UserByID(ctx, u.ID)
 		if errors.Is(err, ErrNotFound) {
-			return User{}, ErrCredentials
+			return deny(DeniedChanged)
 		}
 		if err != nil {
-			return User{}, err
+			return User{}, Denial{}, err
 		}
 		if u.Password == verified {
 			if !u.IsActive {
-				return User{}, ErrCredentials
+				return deny(DeniedDisabled)
 			}
-			return u, nil
+			return u, Denial{}, nil
 		}
 	}
-	return User{}, ErrCredentials
+	return deny(DeniedChanged)
 }
 
 // rehash replaces the hash of u by a preferred one of the same password, unless

@@ -39,6 +39,10 @@ type Store struct {
 
 	watchers watchers
 
+	budgets   budgets
+	digestsMu sync.Mutex
+	digests   digests // nil: not read yet
+
 	stop  context.CancelFunc // ends the background tasks
 	tasks sync.WaitGroup
 }
