@@ -190,15 +190,16 @@ func testUsersOfBeforeHaveNoAttributes(t *testing.T, place *userstest.Place) {
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
-	back := []string{`ALTER TABLE users DROP COLUMN attributes`, `DELETE FROM goose_db_version WHERE version_id = 5`}
+	later := []string{`DROP TABLE login_budgets`, `DROP TABLE secrets`}
+	back := []string{`ALTER TABLE users DROP COLUMN attributes`, `DELETE FROM goose_db_version WHERE version_id >= 5`}
 	if place.IsPostgres() {
 		back = []string{
-			`DROP TRIGGER users_changed ON users`, back[0], `DELETE FROM gatehouse_schema WHERE version_id = 5`,
+			`DROP TRIGGER users_changed ON users`, back[0], `DELETE FROM gatehouse_schema WHERE version_id >= 5`,
 			`CREATE CONSTRAINT TRIGGER users_changed AFTER INSERT OR DELETE OR UPDATE OF username ON users
 				DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION users_changed()`,
 		}
 	}
-	for _, statement := range back {
+	for _, statement := range append(later, back...) {
 		place.Exec(t, statement)
 	}
 	s := userstest.Open(t, userstest.In(place))

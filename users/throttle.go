@@ -265,7 +265,7 @@ func (s *Store) Unlock(ctx context.Context, by Column, name string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return s.unlock(ctx, `account = $2`, digests.account(by, name))
+	return s.unlock(ctx, unlockSet+` account = $2`, digests.account(by, name))
 }
 
 // UnlockNetwork gives the network of an address its budget back.
@@ -274,14 +274,16 @@ func (s *Store) UnlockNetwork(ctx context.Context, addr netip.Addr) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return s.unlock(ctx, `bucket = $2`, digests.of(string(BudgetNetwork), networkText(addr)))
+	return s.unlock(ctx, unlockSet+` bucket = $2`, digests.of(string(BudgetNetwork), networkText(addr)))
 }
 
-func (s *Store) unlock(ctx context.Context, where, key string) (n int, err error) {
+const unlockSet = `
+	UPDATE login_budgets SET whole_at = 0, strikes = 0, until = known_until
+	WHERE whole_at > $1 AND`
+
+func (s *Store) unlock(ctx context.Context, statement, key string) (n int, err error) {
 	err = s.transact(ctx, work{repeatable: true}, func(ctx context.Context, tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, `
-			UPDATE login_budgets SET whole_at = 0, strikes = 0, until = known_until
-			WHERE whole_at > $1 AND `+where, micros(s.now()), key)
+		result, err := tx.ExecContext(ctx, statement, micros(s.now()), key)
 		if err != nil {
 			return err
 		}
