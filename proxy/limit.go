@@ -2,12 +2,11 @@ package proxy
 
 import (
 	"fmt"
-	"net/http"
-	"strconv"
 	"time"
 
 	"gatehouse/proxy/route"
 	"gatehouse/tokens"
+	"gatehouse/tokens/drf"
 	"gatehouse/users/rate"
 )
 
@@ -75,11 +74,5 @@ func (g *Gateway) limit(limit *route.Limit, key rate.Key, take bool) *Refusal {
 
 // refuseThrottled says what DRF says.
 func refuseThrottled(wait time.Duration) *Refusal {
-	seconds := int((wait + time.Second - 1) / time.Second)
-	unit := "seconds"
-	if seconds == 1 {
-		unit = "second"
-	}
-	return refusal(http.StatusTooManyRequests, "throttled", fmt.Sprintf("Request was throttled. Expected available in %d %s.", seconds, unit)).
-		with(http.Header{"Retry-After": {strconv.Itoa(seconds)}})
+	return &Refusal{Reason: "throttled", Answer: drf.Throttled(wait)}
 }

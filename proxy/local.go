@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -85,13 +86,15 @@ func below(base, path string) bool {
 }
 
 // localRequest is the request as an endpoint sees it: from the client, where a
-// trusted proxy stands between.
+// trusted proxy stands between, and with the request ID that is logged.
 func (d *Decision) localRequest(in *http.Request) *http.Request {
+	local := in.WithContext(in.Context()) // a shallow copy
+	local.Header = maps.Clone(in.Header)
+	local.Header["X-Request-Id"] = []string{d.RequestID}
 	peer, err := netip.ParseAddrPort(in.RemoteAddr)
 	if err == nil && peer.Addr().Unmap() == d.Client.Addr || err != nil && !d.Client.Addr.IsValid() {
-		return in
+		return local
 	}
-	local := in.WithContext(in.Context()) // a shallow copy
 	local.RemoteAddr = d.Client.remoteAddr()
 	return local
 }

@@ -12,11 +12,12 @@ import (
 
 // Parts are what an Authority works with.
 type Parts struct {
-	Store  *users.Store     // nil: there is none; see Config.NeedsStore
-	Login  Login            // without a fault; the zero value is DefaultLogin
-	Logger *slog.Logger     // nil: nothing is logged
-	Now    func() time.Time // nil: time.Now
-	Poll   time.Duration    // from one look at the key directory to the next; 0: 2s
+	Store   *users.Store     // nil: there is none; see Config.NeedsStore
+	Login   Login            // without a fault; the zero value is DefaultLogin
+	Logger  *slog.Logger     // nil: nothing is logged
+	Metrics *Metrics         // nil: nothing is counted
+	Now     func() time.Time // nil: time.Now
+	Poll    time.Duration    // from one look at the key directory to the next; 0: 2s
 }
 
 // Authority is the one that says which tokens are good. It is immutable and safe
@@ -28,6 +29,8 @@ type Authority struct {
 	verifier *Verifier
 	store    *users.Store
 	logger   *slog.Logger
+	metrics  *Metrics
+	throttle *throttle // nil: nothing is bounded
 	now      func() time.Time
 }
 
@@ -49,6 +52,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if a.login == (Login{}) {
 		a.login = DefaultLogin()
 	}
+	a.metrics, a.throttle = parts.Metrics, newThrottle(a.login.Throttle)
 	if a.now == nil {
 		a.now = time.Now
 	}

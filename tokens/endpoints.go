@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"gatehouse/tokens/drf"
 	"gatehouse/users"
@@ -101,43 +102,71 @@ func (a *Authority) loginFields() []drf.Field {
 }
 
 func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
-	user, refusal := a.authenticate(r, in)
+	user, charge, refusal := a.authenticate(r, in)
 	if refusal != nil {
 		return *refusal
 	}
 	pair, err := a.issuer.Pair(user, a.now())
 	if err != nil {
+		a.undo(r.Context(), charge)
 		return a.undecided(r, err)
 	}
-	err = a.store.StartSession(r.Context(), user, pair.RefreshToken, pair.AccessUntil, client(r), a.login.UpdateLastLogin)
-	if errors.Is(err, users.ErrCredentials) {
-		return noAccount()
-	}
-	if err != nil {
-		return a.undecided(r, err)
+	if refusal := a.begin(r, user, charge, pair.RefreshToken, pair.AccessUntil); refusal != nil {
+		return *refusal
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "refresh", Value: pair.Refresh}, {Name: "access", Value: pair.Access}}}
 }
 
-// authenticate returns the user of a login, of whom tokens can be made.
-func (a *Authority) authenticate(r *http.Request, in drf.Input) (users.User, *drf.Answer) {
-	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), in.Text(a.login.UsernameField), in.Text("password"))
-	refuse := func(answer drf.Answer) (users.User, *drf.Answer) { return users.User{}, &answer }
+// begin begins the session of a login.
+func (a *Authority) begin(r *http.Request, user users.User, charge *users.Charge, refresh users.Token, accessUntil time.Time) *drf.Answer {
+	err := a.store.StartSession(r.Context(), user, refresh, accessUntil, client(r), a.login.UpdateLastLogin)
+	switch {
+	case errors.Is(err, users.ErrCredentials):
+		answer := noAccount()
+		return &answer
+	case err != nil:
+		a.undo(r.Context(), charge)
+		answer := a.undecided(r, err)
+		return &answer
+	}
+	if err := charge.Succeeded(r.Context()); err != nil {
+		a.logger.WarnContext(r.Context(), "the budgets of a login that went well could not be given back", slog.Any("user", user), slog.Any("error", err))
+	}
+	return nil
+}
+
+// authenticate returns the user of a login, of whom tokens can be made, and what was
+// taken from the budgets for it.
+func (a *Authority) authenticate(r *http.Request, in drf.Input) (users.User, *users.Charge, *drf.Answer) {
+	name := in.Text(a.login.UsernameField)
+	refuse := func(answer drf.Answer) (users.User, *users.Charge, *drf.Answer) { return users.User{}, nil, &answer }
+	charge, err := a.chargeLogin(r, name)
+	if answer, ok := a.throttled(err); ok {
+		return refuse(answer)
+	}
+	if err != nil {
+		return refuse(a.undecided(r, err))
+	}
+	undecided := func(err error) (users.User, *users.Charge, *drf.Answer) {
+		a.undo(r.Context(), charge)
+		return refuse(a.undecided(r, err))
+	}
+	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), name, in.Text("password"))
 	switch {
 	case errors.Is(err, users.ErrCredentials):
 		return refuse(noAccount())
 	case err != nil:
-		return refuse(a.undecided(r, err))
+		return undecided(err)
 	case a.cfg.UserIDField != string(users.ByEmail):
-		return user, nil
+		return user, charge, nil
 	}
 	// A token that named nobody, or somebody else, would be one for whoever has the
 	// address tomorrow.
 	switch found, err := a.store.UserBy(r.Context(), users.ByEmail, user.Email); {
 	case err == nil && found.ID == user.ID:
-		return user, nil
+		return user, charge, nil
 	case err != nil && !errors.Is(err, users.ErrNotFound):
-		return refuse(a.undecided(r, err))
+		return undecided(err)
 	}
 	a.logger.WarnContext(r.Context(), "login refused: tokens name users by their e-mail address, and this one has none of their own", slog.Any("user", user))
 	return refuse(noAccount())
@@ -151,13 +180,28 @@ func noAccount() drf.Answer {
 // client is who asks, as far as a session remembers it.
 func client(r *http.Request) users.Client {
 	c := users.Client{UserAgent: r.UserAgent()}
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		c.Address = peer.Addr().Unmap().String()
+	if addr := address(r); addr.IsValid() {
+		c.Address = addr.String()
 	}
 	return c
 }
 
+// address is that of the client, as the gateway found it; invalid where there is none.
+func address(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap()
+}
+
+// requestID is the one that the gateway gave the request.
+func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+
 func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
+	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
+		return *refusal
+	}
 	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("refresh"), typeRefresh)
 	// It may have been exchanged just now, which is looked at last.
 	revoked := fault == textBlacklisted
@@ -169,6 +213,9 @@ func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
 	}
 	if fault != "" {
 		return a.refused(fault)
+	}
+	if refusal := a.limitSession(users.FamilyOf(a.verifier.idOf(claims))); refusal != nil {
+		return *refusal
 	}
 	if refusal := a.checkOwner(r, claims, revoked); refusal != nil {
 		return *refusal
@@ -217,6 +264,9 @@ func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool)
 }
 
 func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
+	if refusal := a.limitNetwork(r, budgetVerifyNetwork); refusal != nil {
+		return *refusal
+	}
 	claims, _, by, fault, err := a.verifier.readAt(r.Context(), in.Text("token"), a.now())
 	if err != nil {
 		return a.undecided(r, err)
@@ -240,6 +290,9 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 }
 
 func (a *Authority) blacklist(r *http.Request, in drf.Input) drf.Answer {
+	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
+		return *refusal
+	}
 	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("refresh"), typeRefresh)
 	if err != nil {
 		return a.undecided(r, err)

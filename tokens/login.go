@@ -21,11 +21,13 @@ type Login struct {
 	// UpdateLastLogin notes the moment of each login with its user; default false, as
 	// SimpleJWT's UPDATE_LAST_LOGIN. A refresh is no login.
 	UpdateLastLogin bool `mapstructure:"update_last_login"`
+	// Throttle is how often logins may fail, and tokens be refreshed and verified.
+	Throttle Throttle `mapstructure:"throttle"`
 }
 
 // DefaultLogin returns SimpleJWT's defaults.
 func DefaultLogin() Login {
-	return Login{UsernameField: "username", FindBy: string(users.ByName)}
+	return Login{UsernameField: "username", FindBy: string(users.ByName), Throttle: DefaultThrottle()}
 }
 
 // Check returns all faults, joined; each has its key inside the section `login`.
@@ -37,6 +39,7 @@ func (l Login) Check() error {
 	if l.FindBy != string(users.ByName) && l.FindBy != string(users.ByEmail) {
 		faults = append(faults, &Fault{"find_by", fmt.Sprintf("users cannot log in by %q", l.FindBy), "write username or email"})
 	}
+	faults = append(faults, l.Throttle.check())
 	return errors.Join(faults...)
 }
 

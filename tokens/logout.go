@@ -20,6 +20,9 @@ var logoutFields = []drf.Field{
 // logout ends the session of each good token of the request, or with ?all=true all
 // sessions of its user. SimpleJWT has no such endpoint.
 func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
+	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
+		return *refusal
+	}
 	all, ok := wantsAll(r)
 	if !ok {
 		return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "all", Value: []string{"Must be a valid boolean."}}}}

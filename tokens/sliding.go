@@ -50,32 +50,35 @@ func (s *Issuer) slidingUntil(now time.Time) time.Time {
 }
 
 func (a *Authority) obtainSliding(r *http.Request, in drf.Input) drf.Answer {
-	user, refusal := a.authenticate(r, in)
+	user, charge, refusal := a.authenticate(r, in)
 	if refusal != nil {
 		return *refusal
 	}
 	now := a.now()
 	encoded, token, err := a.issuer.Sliding(user, now)
 	if err != nil {
+		a.undo(r.Context(), charge)
 		return a.undecided(r, err)
 	}
-	err = a.store.StartSession(r.Context(), user, token, a.issuer.slidingUntil(now), client(r), a.login.UpdateLastLogin)
-	if errors.Is(err, users.ErrCredentials) {
-		return noAccount()
-	}
-	if err != nil {
-		return a.undecided(r, err)
+	if refusal := a.begin(r, user, charge, token, a.issuer.slidingUntil(now)); refusal != nil {
+		return *refusal
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "token", Value: encoded}}}
 }
 
 func (a *Authority) refreshSliding(r *http.Request, in drf.Input) drf.Answer {
+	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
+		return *refusal
+	}
 	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("token"), typeSliding)
 	if err != nil {
 		return a.undecided(r, err)
 	}
 	if fault != "" {
 		return a.refused(fault)
+	}
+	if refusal := a.limitSession(users.FamilyOf(a.verifier.idOf(claims))); refusal != nil {
+		return *refusal
 	}
 	// The user before the end, as SimpleJWT looks.
 	if refusal := a.checkOwner(r, claims, false); refusal != nil {

@@ -35,6 +35,7 @@ type parts struct {
 	logger  *slog.Logger
 	metrics *proxy.Metrics // nil: nothing is counted
 	room    room           // zero: no bounds but those that are written
+	tokens  *tokens.Metrics
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -48,7 +49,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	}
 	loaded.Blame("login", loaded.Login.Check())
 	blameEmptyAssertions(loaded)
-	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger})
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens})
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.authority = authority

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gatehouse/proxy"
+	"gatehouse/tokens"
 	"gatehouse/users/password"
 )
 
@@ -17,13 +18,14 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	proxy    *proxy.Metrics
+	tokens   *tokens.Metrics
 }
 
 // newMetrics registers everything that can be told about s. Its generation is asked
 // when somebody reads.
 func newMetrics(s *server, hasher *password.Hasher) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.proxy = proxy.NewMetrics(m.registry)
+	m.proxy, m.tokens = proxy.NewMetrics(m.registry), tokens.NewMetrics(m.registry)
 	b := built()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),

@@ -128,7 +128,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, room: s.room})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room})
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, room: s.room})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/users"
 	"gatehouse/users/password"
 )
@@ -29,7 +30,7 @@ stopped: it sees a change within about a second.`,
 	cmd.AddCommand(p.userAdd(), p.userList(), p.userShow(), p.userSet(), p.userPasswd(),
 		p.userActive("enable", "Let a user in again", true),
 		p.userActive("disable", "Shut a user out: logins, and tokens that are out", false),
-		p.userDelete(), p.userSessions(), p.userLogout())
+		p.userDelete(), p.userSessions(), p.userLogout(), p.userUnlock())
 	return cmd
 }
 
@@ -319,7 +320,12 @@ func (p *program) userDelete() *cobra.Command {
 
 // withStore opens the store of the configuration for one command. The other
 // sections are not looked at.
-func (p *program) withStore(ctx context.Context, do func(context.Context, *users.Store) error) (err error) {
+func (p *program) withStore(ctx context.Context, do func(context.Context, *users.Store) error) error {
+	return p.withLoadedStore(ctx, func(ctx context.Context, store *users.Store, _ *config.Loaded) error { return do(ctx, store) })
+}
+
+// withLoadedStore is withStore for a command that goes by what the section login says.
+func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, *users.Store, *config.Loaded) error) (err error) {
 	loaded, err := p.load(nil, "store", "login")
 	if loaded == nil {
 		return err
@@ -339,7 +345,7 @@ func (p *program) withStore(ctx context.Context, do func(context.Context, *users
 		return failed(loaded.Err(), "")
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return do(ctx, store)
+	return do(ctx, store, loaded)
 }
 
 // explain turns what the store says into a sentence about the user of that name.

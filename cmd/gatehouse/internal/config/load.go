@@ -100,6 +100,7 @@ func Load(in Input) (*Loaded, error) {
 	l.anchorKeys()
 	l.anchorSite()
 	l.checkBootstrap(in.Only)
+	l.checkThrottle()
 	l.warn(cmp.Or(in.Now, time.Now()))
 	return l, l.Err()
 }
@@ -148,6 +149,14 @@ func (l *Loaded) checkBootstrap(only []string) {
 		l.faults = append(l.faults, l.at("bootstrap.password", "belongs to nobody; name the user in bootstrap.user"))
 	case first.User != "" && first.Email() == "" && (l.Login.FindBy == "email" || l.Tokens.UserIDField == "email"):
 		l.faults = append(l.faults, l.at("bootstrap.user", "has no e-mail address, without which nobody can log in here (login.find_by, tokens.user_id_field); write an address"))
+	}
+}
+
+// checkThrottle refuses budgets of which nobody says whether they hold: who writes them
+// wants them.
+func (l *Loaded) checkThrottle() {
+	if l.Says("login.throttle") && !l.Says("login.throttle.enabled") {
+		l.faults = append(l.faults, l.at("login.throttle", "does not say whether it is on; write enabled: true, or enabled: false"))
 	}
 }
 

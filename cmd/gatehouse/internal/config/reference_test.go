@@ -123,7 +123,10 @@ func form(f field) string {
 		case typ.Kind() == reflect.Struct && name != "":
 			return name + ", or a map"
 		case typ.Kind() == reflect.Struct:
-			return "word or map"
+			if len(fieldsOf(typ)) > 0 {
+				return "word or map"
+			}
+			return "text"
 		case name != "":
 			return name
 		}

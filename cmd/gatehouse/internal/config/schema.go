@@ -150,7 +150,7 @@ func (s *schema) word(typ reflect.Type) object {
 		word := object{"type": []any{"string", "number"}}
 		return object{"anyOf": []any{word, object{"type": []any{"array", "null"}, "items": word}}}
 	}
-	if typ.Kind() != reflect.Struct {
+	if typ.Kind() != reflect.Struct || len(fieldsOf(typ)) == 0 {
 		return text
 	}
 	return object{"anyOf": []any{text, s.define(typ)}}
