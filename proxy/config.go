@@ -54,6 +54,9 @@ type Server struct {
 	// It never speaks TLS. Danger: keep it off the network that clients are on.
 	AdminListen string `mapstructure:"admin_listen"`
 
+	// Pprof lets developers look into the running process on admin_listen.
+	Pprof Pprof `mapstructure:"pprof"`
+
 	// TLS makes listeners speak https. Default: they speak http.
 	TLS TLS `mapstructure:"tls"`
 
@@ -129,6 +132,19 @@ type Server struct {
 	Drain Drain `mapstructure:"drain"`
 }
 
+// Pprof is the way to /debug/pprof/ on admin_listen: profiles of the processor and of
+// memory, as `go tool pprof` reads them. Without a key there is none.
+type Pprof struct {
+	// Key is what is asked for: as the password of Basic authentication
+	// (http://any:KEY@127.0.0.1:9090/debug/pprof/heap) or as a bearer token; at least 16
+	// bytes. Default none: /debug/pprof/ does not exist. Danger: a profile of memory shows
+	// what the process has in it.
+	Key string `mapstructure:"key"`
+
+	// KeyFile names a file that holds the key instead; the loader reads it.
+	KeyFile string `mapstructure:"key_file"`
+}
+
 // Drain is how the server stops.
 type Drain struct {
 	// Delay is how long it goes on serving while readiness is already off, so that
@@ -187,6 +203,13 @@ func (s Server) faults() []error {
 		faults = append(faults, &Fault{At: "server." + key, Problem: problem, Fix: fix})
 	}
 	faults = append(faults, s.listenFaults()...)
+	switch {
+	case s.Pprof.Key == "":
+	case s.AdminListen == "":
+		fault("pprof.key", "there is no admin_listen, and so nowhere to ask for profiles", "write server.admin_listen too, or take the key away")
+	case len(s.Pprof.Key) < 16:
+		fault("pprof.key", "the key is shorter than 16 bytes", "write a random one, such as that of: openssl rand -hex 16")
+	}
 	for _, size := range []struct {
 		key   string
 		value Bytes

@@ -64,6 +64,7 @@ type Parts struct {
 	Logger    *slog.Logger      // nil: discards
 	Now       func() time.Time  // nil: time.Now
 	Metrics   *Metrics          // nil: nothing is counted
+	Before    *Gateway          // whose place it takes: what is known of servers and budgets stays known; nil: nobody's
 
 	// MaxConnections is how many requests an upstream has at once that has no bound of
 	// its own; 0 is no bound.
@@ -109,7 +110,9 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	for _, name := range names {
 		settings, headers, err := g.preset(name, cfg)
 		faults = append(faults, err)
-		up, err := upstream.New(name, settings, upstream.Parts{Logger: g.logger, MaxConnections: parts.MaxConnections})
+		up, err := upstream.New(name, settings, upstream.Parts{
+			Logger: g.logger, MaxConnections: parts.MaxConnections, Before: parts.Before.upstream(name),
+		})
 		faults = append(faults, err)
 		g.upstreams[strings.ToLower(name)] = up
 		if headers != nil {
@@ -154,11 +157,27 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g.lines = newLines(g.table, g.upstreams)
-	g.limits = newLimits(g.table)
+	g.limits = newLimits(g.table, parts.Before.budgets())
 	g.security = securityOf(cfg, g.table)
 	g.unwatch = parts.Verifier.Watch(g.changed)
 	g.measured = parts.Metrics.measure(g.table)
 	return g, nil
+}
+
+// upstream is the one of that name, in any case; nil if there is none.
+func (g *Gateway) upstream(name string) *upstream.Upstream {
+	if g == nil {
+		return nil
+	}
+	return g.upstreams[strings.ToLower(name)]
+}
+
+// budgets are the limits of a gateway; none of nobody's.
+func (g *Gateway) budgets() limits {
+	if g == nil {
+		return nil
+	}
+	return g.limits
 }
 
 // ServeHTTP decides and then acts.

@@ -11,15 +11,33 @@ import (
 )
 
 // limits are the budgets of the routes and rules that have one. They are this
-// gateway's: another process has its own, and so has the next generation.
-type limits map[*route.Limit]*rate.Limiter
+// process's: another one has its own.
+type limits map[*route.Limit]budget
 
-func newLimits(table *route.Table) limits {
+// budget is a limiter and whose it is, by which the next configuration finds it again.
+type budget struct {
+	*rate.Limiter
+	id string
+}
+
+// newLimits goes on with the budgets before where neither the limit nor what it is for
+// has changed.
+func newLimits(table *route.Table, before limits) limits {
+	known := make(map[string]*rate.Limiter, len(before))
+	for _, b := range before {
+		known[b.id] = b.Limiter
+	}
 	l := limits{}
 	for match := range table.Matches() {
-		if limit := match.Limit(); limit != nil && l[limit] == nil {
-			l[limit] = rate.New(limit.Rate.N, limit.Rate.In, limit.Burst)
+		limit := match.Limit()
+		if limit == nil || l[limit].Limiter != nil {
+			continue
 		}
+		b := budget{id: match.LimitID()}
+		if b.Limiter = known[b.id]; b.Limiter == nil {
+			b.Limiter = rate.New(limit.Rate.N, limit.Rate.In, limit.Burst)
+		}
+		l[limit] = b
 	}
 	return l
 }
@@ -57,7 +75,7 @@ func budgetOf(p *tokens.Principal) string {
 }
 
 func (g *Gateway) limit(limit *route.Limit, key rate.Key, take bool) *Refusal {
-	limiter := g.limits[limit]
+	limiter := g.limits[limit].Limiter
 	if limiter == nil {
 		return refuseNoRoute // New has made one for each
 	}

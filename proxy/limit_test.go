@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,54 @@ func TestExplainingCountsNothing(t *testing.T) {
 		in.RemoteAddr = "192.0.2.1:1234"
 		if e := gateway.Explain(in); e.Refusal != nil {
 			t.Fatalf("explained as %s", e.Outcome())
+		}
+	}
+}
+
+// A budget is not whole again because something else in the configuration has changed.
+func TestBudgetsOutliveAChange(t *testing.T) {
+	w := open(t, nil)
+	cfg := site(w.backend.addr)
+	limited(&cfg)
+	p := parts(t, textLogger(w.log))
+	gateway := func(change func(*proxy.Config)) *world {
+		next := cfg
+		next.Routes = slices.Clone(cfg.Routes)
+		next.Routes[0].Rules = slices.Clone(cfg.Routes[0].Rules)
+		change(&next)
+		g, err := proxy.New(next, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(g.Close)
+		if p.Before == nil {
+			p.Before = g
+		}
+		return &world{T: t, backend: w.backend, log: w.log, addr: serve(t, g, next)}
+	}
+	first := gateway(func(*proxy.Config) {})
+	for _, want := range []int{200, 200, 429} {
+		if got := first.get("/net/x", from("192.0.2.1")); got.StatusCode != want {
+			t.Fatalf("%d, want %d", got.StatusCode, want)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*proxy.Config)
+		want   int
+	}{
+		{"nothing", func(*proxy.Config) {}, 429},
+		{"another route before it", func(cfg *proxy.Config) {
+			cfg.Routes = append([]route.Config{{Name: "new", Host: []string{"new.example.com"}, To: "app"}}, cfg.Routes...)
+		}, 429},
+		{"another rule before it", func(cfg *proxy.Config) {
+			cfg.Routes[0].Rules = append([]route.RuleConfig{{Path: "/a", Auth: route.Auth{Word: "public"}}}, cfg.Routes[0].Rules...)
+		}, 429},
+		{"another rate", func(cfg *proxy.Config) { cfg.Routes[0].Rules[0].RateLimit.Rate.N = 3 }, 200},
+		{"another path", func(cfg *proxy.Config) { cfg.Routes[0].Rules[0].Path = "/net/x" }, 200},
+	} {
+		if got := gateway(tc.change).get("/net/x", from("192.0.2.1")); got.StatusCode != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got.StatusCode, tc.want)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type Parts struct {
 	Metrics *Metrics         // nil: nothing is counted
 	Now     func() time.Time // nil: time.Now
 	Poll    time.Duration    // from one look at the key directory to the next; 0: 2s
+	Before  *Authority       // whose place it takes: keys of issuers that were fetched go on to count; nil: nobody's
 }
 
 // Authority is the one that says which tokens are good. It is immutable and safe
@@ -69,6 +70,13 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	a.verifier = &Verifier{
 		cfg: cfg, ring: ring, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
 		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes),
+	}
+	if parts.Before != nil {
+		for issuer, t := range trusted {
+			if before := parts.Before.verifier.trusted[issuer]; before != nil {
+				t.source.Follow(before.source)
+			}
+		}
 	}
 	a.verifier.rejections = a.verifier.newRejections()
 	return a, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // admin answers orchestrators on a listener of its own, which clients do not
-// reach: /livez, /readyz, /metrics.
+// reach: /livez, /readyz, /metrics, and with a key /debug/pprof/.
 type admin struct {
 	http     *http.Server
 	listener net.Listener
@@ -21,18 +21,21 @@ type admin struct {
 	condition func(context.Context) (serving bool, err error)
 	unwell    func() (issuers map[string]string, keyDir string)
 
-	complaint func() *string // why what is written is not in effect; nil: nobody looks
+	complaint func() *complaint // why what is written is not in effect; nil: nobody looks
 }
 
 // pingTime is how long the store may take to show that it is there.
 const pingTime = 2 * time.Second
 
-func newAdmin(listener net.Listener, stopping *atomic.Bool, condition func(context.Context) (bool, error), unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, logger *slog.Logger) *admin {
+func newAdmin(listener net.Listener, stopping *atomic.Bool, condition func(context.Context) (bool, error), unwell func() (issuers map[string]string, keyDir string), metrics http.Handler, pprofKey string, logger *slog.Logger) *admin {
 	a := &admin{listener: listener, stopping: stopping, condition: condition, unwell: unwell}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { report(w, http.StatusOK, readiness{Status: "alive"}) })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", metrics)
+	if pprofKey != "" {
+		mux.Handle("/debug/pprof/", pprofHandler(pprofKey))
+	}
 	a.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -73,10 +76,12 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 		report(w, http.StatusServiceUnavailable, detail)
 		return
 	}
-	// It goes on with what it had, so this is no reason to send requests elsewhere. What
-	// is wrong with the configuration is for its author, in the log.
-	if a.complaint != nil && a.complaint() != nil {
-		detail.Reasons = append(detail.Reasons, "the changed configuration cannot be used; the one before it is in effect")
+	// It goes on with what it had, so this is no reason to send requests elsewhere. Where
+	// the fault is, is told here; what is wrong is for its author, in the log.
+	if a.complaint != nil {
+		if c := a.complaint(); c != nil {
+			detail.Reasons = append(detail.Reasons, "the changed configuration cannot be used ("+c.where+"); the one before it is in effect")
+		}
 	}
 	report(w, http.StatusOK, detail)
 }

@@ -36,6 +36,7 @@ type parts struct {
 	metrics *proxy.Metrics // nil: nothing is counted
 	room    room           // zero: no bounds but those that are written
 	tokens  *tokens.Metrics
+	before  *generation // whose place it takes; nil: nobody's
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -47,9 +48,13 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	if with.room.files > 0 {
 		outside.MaxConnections = with.room.requests(len(loaded.Upstreams))
 	}
+	var authorityBefore *tokens.Authority
+	if with.before != nil {
+		outside.Before, authorityBefore = with.before.gateway, with.before.authority
+	}
 	loaded.Blame("login", loaded.Login.Check())
 	blameEmptyAssertions(loaded)
-	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens})
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens, Before: authorityBefore})
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.authority = authority

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,9 +39,30 @@ type reloader struct {
 	inEffect fingerprint
 	tried    fingerprint // what was last looked into, good or bad
 
-	complaint atomic.Pointer[string] // why what is written is not in effect; nil: it is
-	succeeded atomic.Int64           // when, in unix seconds
-	reloads   [2]atomic.Int64        // that failed, that succeeded
+	complaint atomic.Pointer[complaint] // why what is written is not in effect; nil: it is
+	succeeded atomic.Int64              // when, in unix seconds
+	reloads   [2]atomic.Int64           // that failed, that succeeded
+}
+
+// complaint is why a configuration cannot be used.
+type complaint struct {
+	text  string
+	where string // the places alone: files, lines and keys
+}
+
+// whereOf names the place of the first fault, and how many more there are.
+func whereOf(err error) string {
+	faults, ok := errors.AsType[config.Faults](err)
+	if !ok || len(faults) == 0 {
+		return "the log says why"
+	}
+	place := faults[0]
+	place.Problem = ""
+	where := strings.TrimSuffix(place.Error(), ": ")
+	if more := len(faults) - 1; more > 0 {
+		where += fmt.Sprintf(" and %d more", more)
+	}
+	return where
 }
 
 // fingerprint is that of the content of files.
@@ -101,7 +123,7 @@ func (r *reloader) reload() {
 	r.tried = fingerprintOf(r.watched)
 	if err != nil {
 		text := err.Error()
-		r.complaint.Store(&text)
+		r.complaint.Store(&complaint{text, whereOf(err)})
 		r.reloads[0].Add(1)
 		r.server.logger.Error("the changed configuration cannot be used; the one before it stays", slog.String("error", text))
 		return
@@ -128,7 +150,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room, before: s.current.Load()})
 	if err != nil {
 		return err
 	}

@@ -283,7 +283,8 @@ func TestABadConfigurationChangesNothing(t *testing.T) {
 		if got := status(); got != http.StatusNotFound {
 			t.Errorf("%s: the gateway answers %d", test.name, got)
 		}
-		if got := ready(); !strings.HasPrefix(got, "200 ") || !strings.Contains(got, "the changed configuration cannot be used; the one before it is in effect") {
+		if got := ready(); !strings.HasPrefix(got, "200 ") || !strings.Contains(got, "the changed configuration cannot be used (") || !strings.Contains(got, "); the one before it is in effect") ||
+			strings.HasPrefix(test.want, "gatehouse.yaml:6: rotes") && !strings.Contains(got, "gatehouse.yaml:6: rotes") {
 			t.Errorf("%s: ready says %s", test.name, got)
 		}
 	}

@@ -71,7 +71,7 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		listener, err := edge.Listen(ctx, "admin_listen", address, mode)
 		loaded.Blame("server", err)
 		if err == nil {
-			s.admin = newAdmin(listener, &s.stopping, s.condition, s.unwell, s.metric.handler(), logger)
+			s.admin = newAdmin(listener, &s.stopping, s.condition, s.unwell, s.metric.handler(), loaded.Server.Pprof.Key, logger)
 		}
 	}
 	if err := loaded.Err(); err != nil {

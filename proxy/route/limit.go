@@ -72,6 +72,20 @@ func (m Match) Limit() *Limit {
 	return nil
 }
 
+// LimitID tells the budget of what was matched from all others, and is the same in
+// another table in which the same limit is for the same requests.
+func (m Match) LimitID() string {
+	limit := m.Limit()
+	if limit == nil {
+		return ""
+	}
+	id := fmt.Sprintf("%q %q %v", m.Route.Hosts, m.Route.Path, *limit)
+	if m.Rule != nil && m.Route.limit != limit {
+		id += fmt.Sprintf(" %q %q", m.Rule.Path, m.Rule.Methods)
+	}
+	return id
+}
+
 // compile checks l, and takes what is inherited if it says nothing.
 func (l RateLimit) compile(at string, inherited *Limit, f *faults) *Limit {
 	before := len(*f)

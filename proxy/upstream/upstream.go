@@ -17,6 +17,7 @@ import (
 // it is safe for concurrent use.
 type Upstream struct {
 	name       string
+	settings   Config
 	balance    balance
 	idempotent bool // retry: idempotent
 	direct     bool // transport: direct
@@ -42,6 +43,10 @@ type Parts struct {
 	Logger *slog.Logger // for servers that go and come; nil discards
 	// MaxConnections is the bound where the settings have none; 0 is no bound.
 	MaxConnections int
+	// Before is the upstream of this name until now, whose requests may go on: what is known
+	// of servers stays known where nothing about them has changed, and one bound of
+	// connections holds for both. nil: there is none.
+	Before *Upstream
 }
 
 // maxServers is what the set of servers that a request has tried can hold.
@@ -76,6 +81,8 @@ func New(name string, cfg Config, parts Parts) (*Upstream, error) {
 	for _, e := range endpoints {
 		u.servers = append(u.servers, &server{endpoint: e, keepAlive: keepAlive, tls: secured, hash: hashText(e.url)})
 	}
+	u.settings = cfg
+	u.follow(parts.Before)
 	u.closed, u.close = context.WithCancel(context.Background())
 	u.Line(Timeouts{})
 	return u, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -138,6 +139,19 @@ func (s *Source) Close() {
 	if s.client != nil {
 		s.client.CloseIdleConnections()
 	}
+}
+
+// Follow takes over the keys that another Source has fetched, if it has the same
+// settings: an issuer that is away must not lose its users by a change that has nothing to
+// do with it. It is for the time before Start.
+func (s *Source) Follow(before *Source) {
+	if !reflect.DeepEqual(s.cfg, before.cfg) || s.client == nil {
+		return
+	}
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	s.current.Store(before.current.Load())
+	s.failed, s.empty, s.doubt = before.failed, before.empty, before.doubt
 }
 
 // run fetches by the clock.

@@ -357,3 +357,31 @@ func FuzzKeysOfASource(f *testing.F) {
 		}
 	})
 }
+
+// A change that has nothing to do with an issuer does not lose its keys while it is away.
+func TestKeysGoOnToCountForTheSourceAfter(t *testing.T) {
+	var away atomic.Bool
+	server := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		_, _ = fmt.Fprint(w, set(jwk("a")))
+	})
+	before := open(t, server.URL, nil)
+	key, err := before.Signer(t.Context(), "EdDSA", "a", yes)
+	if err != nil || key == nil {
+		t.Fatal(key, err)
+	}
+	away.Store(true)
+	after := open(t, server.URL, nil)
+	after.Follow(before)
+	if got, err := after.Signer(t.Context(), "EdDSA", "a", yes); got != key || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+	other := open(t, server.URL, func(cfg *remote.Config) { cfg.Algorithms = []string{"EdDSA", "RS256"} })
+	other.Follow(before)
+	if got, err := other.Signer(t.Context(), "EdDSA", "a", yes); got != nil || !errors.Is(err, remote.ErrUnavailable) {
+		t.Errorf("with other settings: %v, %v", got, err)
+	}
+}
