@@ -37,7 +37,7 @@ type ring struct {
 
 // pollKeys is how often the key directory is looked at. Reading a small file costs
 // less than a request.
-const pollKeys = 2 * time.Second
+const pollKeys = 500 * time.Millisecond
 
 // newRing reads the key directory, where there is one, for the first time.
 func newRing(cfg Config, fixed *keys.Set, poll time.Duration, now func() time.Time, logger *slog.Logger) (*ring, error) {

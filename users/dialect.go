@@ -43,7 +43,7 @@ type dialect struct {
 	// else it has a row that the other waits for, and waits for the table itself. May
 	// be nil, both or none.
 	lockUsers, meanUsers func(ctx context.Context, tx *sql.Tx) error
-	patience  patience
+	patience             patience
 	// listen calls wake whenever the feed may have grown, until ctx ends or the
 	// connection is lost. May be nil: the feed is asked now and then.
 	listen func(ctx context.Context, wake func()) error

@@ -13,20 +13,20 @@ const endedKept = 2 * time.Hour
 // ended are the sessions that were ended while an access token of theirs may still
 // be good. They are few, so each process holds all of them.
 type ended struct {
-	mu     sync.RWMutex
-	until  map[Family]int64 // unix microseconds from which nobody asks any more
-	unsure bool             // the feed has not been read for long: ask the database
-	read   time.Time        // when it was read last
+	mu    sync.RWMutex
+	until map[Family]int64 // unix microseconds from which nobody asks any more
+	read  time.Time        // when the feed was last begun to be read to its end
 
 	watchers *watchers // are told what is added
 }
 
-// is tells whether f is held, and whether that can be relied on.
+// is tells whether f is held, and whether that can be relied on: not where the feed has
+// not been read for long, by the clock of who asks, for a reading may be stuck.
 func (e *ended) is(f Family) (yes, sure bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	_, yes = e.until[f]
-	return yes, !e.unsure
+	return yes, time.Since(e.read) <= liveFor
 }
 
 func (e *ended) add(families []endedFamily) {
@@ -61,11 +61,11 @@ func (e *ended) forget(now time.Time) {
 	}
 }
 
-// setRead notes when the feed was read last.
+// setRead notes that the feed was read, from a moment on.
 func (e *ended) setRead(at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.read, e.unsure = at, time.Since(at) > liveFor
+	e.read = at
 }
 
 func (e *ended) readAt() time.Time {

@@ -22,15 +22,14 @@ const (
 // by itself.
 func (s *Store) followChanges(ctx context.Context, seq int64) {
 	failing := false
-	read := time.Now()
-	s.ended.setRead(read)
 	wake := make(chan struct{}, 1)
 	if s.dialect.listen != nil {
 		s.tasks.Go(func() { s.listenForEver(ctx, wake) })
 	}
 	for pauseOr(ctx, feedEvery, wake) {
+		begin := time.Now()
 		next, err := s.readChanges(ctx, seq)
-		if err == nil && failing {
+		if err == nil && (failing || s.heardAnew.Swap(false)) {
 			// What is old of the feed may be gone; and a server that took over may have
 			// numbered its changes anew.
 			if next, err = s.catchUp(ctx); err != nil {
@@ -38,9 +37,8 @@ func (s *Store) followChanges(ctx context.Context, seq int64) {
 			}
 		}
 		if err == nil {
-			read = time.Now()
+			s.ended.setRead(begin)
 		}
-		s.ended.setRead(read)
 		s.ended.forget(time.Now()) // memory alone: what has ended has expired by its own time too
 		switch {
 		case ctx.Err() != nil:
@@ -58,8 +56,12 @@ func (s *Store) followChanges(ctx context.Context, seq int64) {
 // listenForEver puts something into wake whenever the database says that the feed
 // has grown, until ctx ends. While it does not say so, the feed is asked every second.
 func (s *Store) listenForEver(ctx context.Context, wake chan<- struct{}) {
-	for {
+	for again := false; ; again = true {
 		err := s.dialect.listen(ctx, func() {
+			if again {
+				again = false
+				s.heardAnew.Store(true)
+			}
 			select {
 			case wake <- struct{}{}:
 			default: // it is to be read already

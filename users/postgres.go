@@ -94,6 +94,18 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, *Fault) {
 	return conn, nil
 }
 
+// shareTimeout lets every host of a dsn have its turn while somebody waits for a
+// connection: the machine of the first one may be gone, and refuse nothing.
+func shareTimeout(conn *pgx.ConnConfig, acquire time.Duration) {
+	places := map[string]bool{net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))): true}
+	for _, f := range conn.Fallbacks { // one host may be there twice, with and without TLS
+		places[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
+	}
+	if n := len(places); n > 1 {
+		conn.ConnectTimeout = min(conn.ConnectTimeout, acquire*9/10/time.Duration(n))
+	}
+}
+
 // postgresPlace names a database for people.
 func postgresPlace(conn *pgx.ConnConfig) string {
 	return "PostgreSQL " + net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))) + "/" + conn.Database
@@ -124,14 +136,14 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 			// Two, so that a flood of logins does not keep requests from being forwarded.
 			return postgresPool(conn, size-size/2), postgresPool(conn, size/2), nil
 		},
-		claim:     func(ctx context.Context, db *sql.DB) error { return claimPostgres(ctx, place, db) },
-		explain:   func(err error) error { return explainPostgres(place, err) },
-		unique:    func(err error) bool { return postgresCode(err) == "23505" },
-		busy:      func(err error) bool { return postgresCode(err) == "57P03" || postgresCode(err) == "53300" },
-		judge:     judgePostgres,
-		isolation: sql.LevelReadCommitted,
-		snapshot:  sql.LevelRepeatableRead,
-		last:      lastDjangoPostgres,
+		claim:      func(ctx context.Context, db *sql.DB) error { return claimPostgres(ctx, place, db) },
+		explain:    func(err error) error { return explainPostgres(place, err) },
+		unique:     func(err error) bool { return postgresCode(err) == "23505" },
+		busy:       func(err error) bool { return postgresCode(err) == "57P03" || postgresCode(err) == "53300" },
+		judge:      judgePostgres,
+		isolation:  sql.LevelReadCommitted,
+		snapshot:   sql.LevelRepeatableRead,
+		last:       lastDjangoPostgres,
 		forUpdate:  ` FOR NO KEY UPDATE`,
 		forShare:   ` FOR SHARE`,
 		skipLocked: ` FOR UPDATE SKIP LOCKED`,
@@ -158,6 +170,7 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 		return stdlib.OpenDB(*patient), nil
 	}
 	d.patience.acquire = cmp.Or(cfg.AcquireTimeout, postgresAcquire)
+	shareTimeout(conn, d.patience.acquire)
 	// Longer than a statement may take, so that the server says why.
 	d.patience.call = d.patience.acquire + statement + time.Second
 	return d
@@ -273,7 +286,7 @@ func listenPostgres(ctx context.Context, config *pgx.ConnConfig, wake func()) er
 	}
 	wake() // for what came before
 	for {
-		notice, err := conn.WaitForNotification(ctx)
+		notice, err := nextNotice(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -282,6 +295,30 @@ func listenPostgres(ctx context.Context, config *pgx.ConnConfig, wake func()) er
 		}
 	}
 }
+
+// nextNotice waits for a notice. Where none comes it asks now and then whether the
+// server is there: something between may have forgotten the connection, and keep the
+// system from noticing.
+func nextNotice(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, listenCheck)
+		notice, err := conn.WaitForNotification(waiting)
+		cancel()
+		if err == nil || ctx.Err() != nil || !pgconn.Timeout(err) {
+			return notice, err
+		}
+		asking, cancel := context.WithTimeout(ctx, listenCheck)
+		err = conn.Ping(asking)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// listenCheck is how long nothing may be heard before it is asked, and how long the
+// answer may take.
+const listenCheck = 5 * time.Second
 
 // judgePostgres says what is to be done about a failed transaction.
 func judgePostgres(err error) verdict {

@@ -120,6 +120,7 @@ func (cfg SiteConfig) compile() (*djangoEngine, DjangoReading, error) {
 		if _, said := conn.RuntimeParams["statement_timeout"]; !said {
 			conn.RuntimeParams["statement_timeout"] = fmt.Sprint(siteCall.Milliseconds())
 		}
+		shareTimeout(conn, siteAcquire)
 		engine = djangoPostgres(conn)
 	case isURL && scheme != "sqlite": // not shown: there may be a password in it
 		fault("dsn", "users can be read from SQLite and PostgreSQL alone", "write sqlite:///path or postgres://user@host/database; from others they can be imported, with a dump", nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/users/password"
@@ -32,7 +33,12 @@ type Store struct {
 	found    *found
 	standing *standing
 	ended    ended
-	site     *site // nil: users are the store's own
+
+	// The connection that hears of changes was lost, and there is another, maybe to a
+	// server that took over and numbers changes anew.
+	heardAnew atomic.Bool
+
+	site *site // nil: users are the store's own
 
 	reads, writes circuit
 	staleFor      time.Duration // how long what is known is served while the database is away
@@ -98,6 +104,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	s.ended.setRead(time.Now())
 	seq, err := s.lastChange(ctx)
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ var rooms = map[string][]string{
 	"proxy/upstream/wire":      nil,
 	"proxy":                    {"proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf", "users/rate"},
 
+	// Tests of several processes, and nothing else.
+	"cmd/gatehouse/internal/cluster": nil,
+
 	// For the Config types alone.
 	"cmd/gatehouse/internal/config": {
 		"proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password", "users/rate",

@@ -230,8 +230,15 @@ func (s *Server) pid() int {
 // Start starts a server that was stopped or killed, and waits until it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	if err := s.start(); err != nil {
-		t.Fatal(err)
+	for begin := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		err := s.start()
+		if err == nil {
+			return
+		}
+		// What a server that was killed has left behind may still be ending.
+		if time.Since(begin) > time.Minute {
+			t.Fatal(err)
+		}
 	}
 }
 
