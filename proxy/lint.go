@@ -21,7 +21,9 @@ func (g *Gateway) Lint(cfg Config) error {
 			})
 		}
 	}
-	asks := func(row route.Row) bool { return row.Policy.Level == route.Optional || row.Policy.Level == route.Required }
+	asks := func(row route.Row) bool {
+		return row.Policy.Level == route.Optional || row.Policy.Level == route.Required
+	}
 	if rows := g.table.Rows(); len(cfg.Identity.Headers) > 0 && len(rows) > 0 && !slices.ContainsFunc(rows, asks) {
 		found = append(found, &Fault{
 			At:      "identity.headers",

@@ -11,8 +11,8 @@ func (c Config) ended(now time.Time) []Warning {
 	var all []Warning
 	for i, key := range c.Keys {
 		if end, ok := key.Ended(now); ok {
-			all = append(all, Warning{fmt.Sprintf("keys[%d].until", i),
-				fmt.Sprintf("the key has verified nothing since %s; delete it, or write a later day if its tokens are still out", end.Format(time.RFC3339))})
+			text := fmt.Sprintf("the key has verified nothing since %s; delete it, or write a later day if its tokens are still out", end.Format(time.RFC3339))
+			all = append(all, Warning{fmt.Sprintf("keys[%d].until", i), text})
 		}
 	}
 	return all

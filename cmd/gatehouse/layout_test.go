@@ -42,8 +42,10 @@ var rooms = map[string][]string{
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys"},
 	"cmd/gatehouse/internal/edge":  {"proxy", "users/rate"},
+	// It asks backends, and knows nothing of us.
+	"cmd/gatehouse/internal/probe": nil,
 	"cmd/gatehouse": {
-		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
+		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "cmd/gatehouse/internal/probe", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
 		"tokens", "tokens/keys", "tokens/drf", "users", "users/password", "users/rate",
 	},
 }

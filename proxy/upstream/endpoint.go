@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -151,4 +152,40 @@ func validHostname(host string) bool {
 		}
 	}
 	return true
+}
+
+// Server is where one server of an upstream listens, for who speaks to it without an
+// Upstream.
+type Server struct {
+	URL     string      // as it would be written
+	Network string      // "tcp" or "unix"
+	Address string      // host:port, or a file
+	Host    string      // for the header
+	TLS     *tls.Config // nil: none
+	HTTP2   bool        // nothing else is spoken there
+}
+
+// Servers reads where the servers of an upstream listen. The error joins every *Fault.
+func Servers(name string, cfg Config) ([]Server, error) {
+	c := &compiler{at: "upstreams." + name}
+	endpoints := c.endpoints(cfg)
+	secure := c.tls(cfg.TLS, endpoints)
+	if err := errors.Join(c.faults...); err != nil {
+		return nil, err
+	}
+	var list []Server
+	for _, e := range endpoints {
+		s := Server{URL: e.url, Network: "tcp", Address: e.address(), Host: e.host, HTTP2: e.scheme == "h2c"}
+		switch e.scheme {
+		case "unix":
+			s.Network, s.Address = "unix", e.socket
+		case "https":
+			u := url.URL{Host: e.host}
+			s.Address = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
+			s.TLS = secure.Clone()
+			s.TLS.ServerName = cmp.Or(s.TLS.ServerName, u.Hostname())
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
