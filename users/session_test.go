@@ -132,7 +132,7 @@ func testWhatEndsSessions(t *testing.T, place *userstest.Place) {
 					t.Errorf("%s: ended is %t", name, got)
 				}
 				for begin := time.Now(); ended(t, other, c.token) != c.want; time.Sleep(10 * time.Millisecond) {
-					if time.Since(begin) > 5*time.Second {
+					if time.Since(begin) > 60*time.Second {
 						t.Fatalf("%s: another process does not see it", name)
 					}
 				}

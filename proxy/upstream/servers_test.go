@@ -354,7 +354,7 @@ func TestAnAnswerThatPauses(t *testing.T) {
 		}
 	}))
 	t.Cleanup(s.Close)
-	brief := 200 * time.Millisecond
+	brief := time.Second
 	up := open(t, upstream.Config{URL: s.URL, Timeouts: upstream.Timeouts{Idle: &brief}})
 	read := func(query string) (string, error) {
 		request, _ := http.NewRequestWithContext(t.Context(), "GET", "http://app/?"+query, nil)
@@ -367,7 +367,7 @@ func TestAnAnswerThatPauses(t *testing.T) {
 		return string(body), err
 	}
 	// In sum longer than the bound, but never silent for so long.
-	if got, err := read("80ms"); got != "xxxx" || err != nil {
+	if got, err := read("400ms"); got != "xxxx" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 	began := time.Now()
@@ -375,7 +375,7 @@ func TestAnAnswerThatPauses(t *testing.T) {
 	if got != "x" || err == nil || !strings.Contains(err.Error(), "idle timeout") || errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %q, %v, want the idle timeout", got, err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
