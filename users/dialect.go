@@ -44,6 +44,8 @@ type dialect struct {
 	// be nil, both or none.
 	lockUsers, meanUsers func(ctx context.Context, tx *sql.Tx) error
 	patience             patience
+	// suspect is called when a connection turned out to be dead. May be nil.
+	suspect func()
 	// listen calls wake whenever the feed may have grown, until ctx ends or the
 	// connection is lost. May be nil: the feed is asked now and then.
 	listen func(ctx context.Context, wake func()) error

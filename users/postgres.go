@@ -125,7 +125,10 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	place := postgresPlace(conn)
+	connections := &wires{}
+	conn.DialFunc = connections.dial(conn.DialFunc)
 	d := dialect{
+		suspect: connections.cutIdle,
 		place:   place,
 		goose:   goose.DialectPostgres,
 		schema:  "schema/postgres",

@@ -60,7 +60,7 @@ func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads)
 }
 
 func (s *Store) link(pool *sql.DB) link {
-	l := link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience}
+	l := link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience, suspect: s.dialect.suspect}
 	if l.patience.acquire > 0 {
 		l.circuit = &s.reads
 		if pool == s.writer {
@@ -76,6 +76,7 @@ type link struct {
 	judge    func(err error) verdict // of a transaction that failed
 	patience patience
 	circuit  *circuit // may be nil
+	suspect  func()   // may be nil
 }
 
 // patience bounds a call: how long it waits for a connection, and how long it may
@@ -148,6 +149,7 @@ func (l link) again(ctx context.Context, w work, try func(ctx context.Context, c
 
 // attempt tries once.
 func (l link) attempt(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) (committing bool, err error) {
+	outer := ctx
 	if limit := l.patience.call; limit > 0 && !w.long {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -155,15 +157,32 @@ func (l link) attempt(ctx context.Context, w work, try func(ctx context.Context,
 	}
 	conn, err := l.connection(ctx)
 	if err != nil {
+		// Where all are in use, others have them for too long. Else one was asked whether it
+		// is there, or a new one was, and did not answer.
+		if stats := l.pool.Stats(); stats.InUse < stats.MaxOpenConnections && l.judge(err) != final {
+			l.isDead()
+		}
 		return false, err
 	}
 	defer func() { _ = conn.Close() }()
 	committing, err = try(ctx, conn)
+	// The server ends a statement before its caller gives up: one that answers nothing,
+	// not even that, is not there.
+	if err != nil && (l.judge(err) == lost || ctx.Err() != nil && outer.Err() == nil) {
+		l.isDead()
+	}
 	if err != nil && l.judge(err) == lost {
 		// Also one that is whole, to a server that has become a standby.
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return committing, err
+}
+
+// isDead notes that a connection was dead.
+func (l link) isDead() {
+	if l.suspect != nil {
+		l.suspect()
+	}
 }
 
 func (l link) connection(ctx context.Context) (*sql.Conn, error) {

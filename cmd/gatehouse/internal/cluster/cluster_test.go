@@ -129,6 +129,7 @@ server: { listen: %q, admin_listen: %q, drain: { delay: 0s } }
 store: { driver: postgres, dsn: %q, outage: %s %s }
 tokens: { key_dir: keys, rotation: { enabled: true, grace: 10m } %s }
 upstreams: { app: { url: "http://%s" } }
+login: { throttle: { enabled: true, per_network: none, refresh_per_network: none, refresh_per_session: none, verify_per_network: none } }
 %s
 routes:
   - { path: /open/*, to: app, auth: public }
