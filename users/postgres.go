@@ -399,6 +399,8 @@ func explainPostgres(place string, err error) error {
 		f.Problem, f.Fix = place+" offers no TLS, and the sslmode of the dsn wants it", "switch ssl on at the server; sslmode=disable only where nobody can listen"
 	case authority, hostname:
 		f.Problem, f.Fix = "the certificate of "+place+" is not accepted", "name its authority with sslrootcert in the dsn, and the host as in the certificate"
+	case strings.Contains(fmt.Sprint(err), "remote error: tls"):
+		f.Problem, f.Fix = place+" refuses the certificate of the dsn", "name one with sslcert and sslkey for which its ssl_ca_file vouches, and whose name is the user's"
 	case resolving:
 		f.Problem, f.Fix = "the host of "+place+" has no address", "correct the host in the dsn"
 	case strings.Contains(fmt.Sprint(err), "read only connection"), code == "25006":

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ type settings struct {
 	standby  bool
 	outage   func(replica int) string // of store.outage; nil: refuse
 	store    string                   // more of the section store
-	tokens   string                   // more of the section tokens
+	grace    string                   // of tokens.rotation, and what follows it; "": 10m
 	sections string                   // more sections
 	routes   string                   // more routes
 }
@@ -127,15 +128,15 @@ func prepareCluster(t testing.TB, s settings) *cluster {
 		writeFile(t, r.config, fmt.Sprintf(`
 server: { listen: %q, admin_listen: %q, drain: { delay: 0s } }
 store: { driver: postgres, dsn: %q, outage: %s %s }
-tokens: { key_dir: keys, rotation: { enabled: true, grace: 10m } %s }
+tokens: { key_dir: keys, rotation: { enabled: true, grace: %s } }
 upstreams: { app: { url: "http://%s" } }
-login: { throttle: { enabled: true, per_network: none, refresh_per_network: none, refresh_per_session: none, verify_per_network: none } }
+login: { throttle: { enabled: true, per_network: none, refresh_per_network: none, refresh_per_session: none, verify_per_network: none }, hashing: { accept_legacy: true } }
 %s
 routes:
   - { path: /open/*, to: app, auth: public }
   - { path: /staff/*, to: app, auth: { groups: [staff] } }
   - { path: /*, to: app }
-%s`, r.address, r.admin, r.dsn(), outage, s.store, s.tokens, c.backend, s.sections, s.routes))
+%s`, r.address, r.admin, r.dsn(), outage, s.store, cmp.Or(s.grace, "10m"), c.backend, s.sections, s.routes))
 		c.replicas = append(c.replicas, r)
 		t.Cleanup(func() { r.kill(syscall.SIGKILL) })
 	}

@@ -14,6 +14,7 @@ import (
 // them serves, and no step of the schema was done twice.
 func TestFiveReplicasStartAtOnce(t *testing.T) {
 	long(t)
+	t.Parallel()
 	c := newCluster(t, settings{replicas: 5})
 	c.addUser("ada")
 	client := &http.Client{}
@@ -38,6 +39,7 @@ func TestFiveReplicasStartAtOnce(t *testing.T) {
 // on, and may start again as long as the newer one allows.
 func TestOldReplicasDuringAnUpgrade(t *testing.T) {
 	long(t)
+	t.Parallel()
 	c := newCluster(t, settings{replicas: 2})
 	c.addUser("ada")
 	client := &http.Client{}
@@ -118,6 +120,7 @@ func TestOldReplicasDuringAnUpgrade(t *testing.T) {
 // itself.
 func TestNobodyPilesUpBehindADatabaseThatIsAway(t *testing.T) {
 	long(t)
+	t.Parallel()
 	c := newCluster(t, settings{replicas: 2, outage: func(i int) string {
 		return []string{"refuse", "serve_stale for 5m"}[i]
 	}})
