@@ -101,7 +101,7 @@ func (b *belief) takes(ctx context.Context, name string, lines ...line) (as stri
 	if b.echo == "" {
 		a, err = b.t.get(ctx, b.path, filled...)
 		i := slices.IndexFunc(b.believed, func(known believed) bool { return known.header == name })
-		return name, err == nil && i >= 0 && b.print(a) == b.believed[i].somebody, a, err
+		return "", err == nil && i >= 0 && b.print(a) == b.believed[i].somebody, a, err
 	}
 	if a, err = b.t.get(ctx, b.echo, filled...); err != nil {
 		return "", false, a, err
