@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,10 @@ type Parts struct {
 	Now     func() time.Time // nil: time.Now
 	Poll    time.Duration    // from one look at the key directory to the next; 0: 2s
 	Before  *Authority       // whose place it takes: keys of issuers that were fetched go on to count; nil: nobody's
+	// Audit is told of what endpoints do, and of keys, by many at once; nil: nobody is. Its
+	// error is that what was done must not have been: a login is taken back, and the
+	// client is answered 503.
+	Audit func(context.Context, Event) error
 }
 
 // Authority is the one that says which tokens are good. It is immutable and safe
@@ -32,6 +37,7 @@ type Authority struct {
 	logger   *slog.Logger
 	metrics  *Metrics
 	throttle *throttle // nil: nothing is bounded
+	audit    func(context.Context, Event) error
 	now      func() time.Time
 }
 
@@ -53,7 +59,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if a.login == (Login{}) {
 		a.login = DefaultLogin()
 	}
-	a.metrics, a.throttle = parts.Metrics, newThrottle(a.login.Throttle)
+	a.metrics, a.throttle, a.audit = parts.Metrics, newThrottle(a.login.Throttle, parts.Before), parts.Audit
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -64,6 +70,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	ring.signs = a.tellOfKey
 	if ring.set.Load().Signing() != nil {
 		a.issuer = &Issuer{cfg: cfg, ring: ring}
 	}

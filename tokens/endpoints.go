@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -62,12 +63,12 @@ func (a *Authority) rows() []row {
 	rows := []row{
 		{
 			"/", "Token Obtain Pair", "Takes a set of user credentials and returns a pair of tokens.",
-			a.loginFields(), a.obtain,
+			a.loginFields(), a.noted(EventLogin, a.obtain),
 		},
 		{
 			"/refresh/", "Token Refresh", "Takes a refresh token and returns an access token.",
 			[]drf.Field{{Name: "refresh", Label: "Refresh"}, {Name: "access", Label: "Access", ReadOnly: true}},
-			a.refresh,
+			a.noted(EventRefresh, a.refresh),
 		},
 		{
 			"/verify/", "Token Verify", "Takes a token and tells whether it is valid, whatever it is for.",
@@ -77,12 +78,12 @@ func (a *Authority) rows() []row {
 		{
 			"/blacklist/", "Token Blacklist", "Takes a refresh token and revokes it.",
 			[]drf.Field{{Name: "refresh", Label: "Refresh"}},
-			a.blacklist,
+			a.noted(EventBlacklist, a.blacklist),
 		},
 		{
 			"/logout/", "Logout", "Takes any token of a session and ends the session, or all of the user's with ?all=true.",
 			logoutFields,
-			a.logout,
+			a.noted(EventLogout, a.logout),
 		},
 	}
 	switch {
@@ -101,34 +102,37 @@ func (a *Authority) loginFields() []drf.Field {
 	return []drf.Field{{Name: name, Label: label(name)}, {Name: "password", Label: "Password"}}
 }
 
-func (a *Authority) obtain(r *http.Request, in drf.Input) drf.Answer {
-	user, charge, refusal := a.authenticate(r, in)
+func (a *Authority) obtain(r *http.Request, in drf.Input, e *Event) drf.Answer {
+	user, charge, refusal := a.authenticate(r, in, e)
 	if refusal != nil {
 		return *refusal
 	}
 	pair, err := a.issuer.Pair(user, a.now())
 	if err != nil {
 		a.undo(r.Context(), charge)
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
-	if refusal := a.begin(r, user, charge, pair.RefreshToken, pair.AccessUntil); refusal != nil {
+	if refusal := a.begin(r, e, user, charge, pair.RefreshToken, pair.AccessUntil); refusal != nil {
 		return *refusal
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "refresh", Value: pair.Refresh}, {Name: "access", Value: pair.Access}}}
 }
 
 // begin begins the session of a login.
-func (a *Authority) begin(r *http.Request, user users.User, charge *users.Charge, refresh users.Token, accessUntil time.Time) *drf.Answer {
+func (a *Authority) begin(r *http.Request, e *Event, user users.User, charge *users.Charge, refresh users.Token, accessUntil time.Time) *drf.Answer {
 	err := a.store.StartSession(r.Context(), user, refresh, accessUntil, client(r), a.login.UpdateLastLogin)
 	switch {
 	case errors.Is(err, users.ErrCredentials):
+		e.Reason = string(users.DeniedChanged)
 		answer := noAccount()
 		return &answer
 	case err != nil:
 		a.undo(r.Context(), charge)
-		answer := a.undecided(r, err)
+		answer := a.undecidedFor(r, e, err)
 		return &answer
 	}
+	e.Session = users.FamilyOf(refresh.ID).String()
+	e.revoke = func(ctx context.Context) error { return a.store.EndSession(ctx, refresh) }
 	if err := charge.Succeeded(r.Context()); err != nil {
 		a.logger.WarnContext(r.Context(), "the budgets of a login that went well could not be given back", slog.Any("user", user), slog.Any("error", err))
 	}
@@ -137,26 +141,31 @@ func (a *Authority) begin(r *http.Request, user users.User, charge *users.Charge
 
 // authenticate returns the user of a login, of whom tokens can be made, and what was
 // taken from the budgets for it.
-func (a *Authority) authenticate(r *http.Request, in drf.Input) (users.User, *users.Charge, *drf.Answer) {
+func (a *Authority) authenticate(r *http.Request, in drf.Input, e *Event) (users.User, *users.Charge, *drf.Answer) {
 	name := in.Text(a.login.UsernameField)
 	refuse := func(answer drf.Answer) (users.User, *users.Charge, *drf.Answer) { return users.User{}, nil, &answer }
 	charge, err := a.chargeLogin(r, name)
-	if answer, ok := a.throttled(err); ok {
+	if answer, budget, ok := a.throttled(err); ok {
+		a.deniedUnseen(r.Context(), e, name, budget)
 		return refuse(answer)
 	}
 	if err != nil {
-		return refuse(a.undecided(r, err))
+		return refuse(a.undecidedFor(r, e, err))
 	}
 	undecided := func(err error) (users.User, *users.Charge, *drf.Answer) {
 		a.undo(r.Context(), charge)
-		return refuse(a.undecided(r, err))
+		return refuse(a.undecidedFor(r, e, err))
 	}
-	user, err := a.store.AuthenticateBy(r.Context(), users.Column(a.login.FindBy), name, in.Text("password"))
+	user, denial, err := a.store.AuthenticateFor(r.Context(), users.Column(a.login.FindBy), name, in.Text("password"))
 	switch {
 	case errors.Is(err, users.ErrCredentials):
+		a.denied(r.Context(), e, name, denial)
 		return refuse(noAccount())
 	case err != nil:
 		return undecided(err)
+	}
+	e.of(user)
+	switch {
 	case a.cfg.UserIDField != string(users.ByEmail):
 		return user, charge, nil
 	}
@@ -169,6 +178,7 @@ func (a *Authority) authenticate(r *http.Request, in drf.Input) (users.User, *us
 		return undecided(err)
 	}
 	a.logger.WarnContext(r.Context(), "login refused: tokens name users by their e-mail address, and this one has none of their own", slog.Any("user", user))
+	e.Reason = reasonNoAddress
 	return refuse(noAccount())
 }
 
@@ -198,7 +208,7 @@ func address(r *http.Request) netip.Addr {
 // requestID is the one that the gateway gave the request.
 func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
 
-func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
+func (a *Authority) refresh(r *http.Request, in drf.Input, e *Event) drf.Answer {
 	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
 		return *refusal
 	}
@@ -209,18 +219,21 @@ func (a *Authority) refresh(r *http.Request, in drf.Input) drf.Answer {
 		fault = ""
 	}
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	if fault != "" {
+		e.fault(fault)
 		return a.refused(fault)
 	}
-	if refusal := a.limitSession(users.FamilyOf(a.verifier.idOf(claims))); refusal != nil {
+	session := users.FamilyOf(a.verifier.idOf(claims))
+	e.Session = session.String()
+	if refusal := a.limitSession(session); refusal != nil {
 		return *refusal
 	}
-	if refusal := a.checkOwner(r, claims, revoked); refusal != nil {
+	if refusal := a.checkOwner(r, e, claims, revoked); refusal != nil {
 		return *refusal
 	}
-	return a.renew(r, claims)
+	return a.renew(r, e, claims)
 }
 
 // refused is the answer to a token that is no good.
@@ -231,9 +244,10 @@ func (a *Authority) refused(fault string) drf.Answer {
 // checkOwner looks whether the user of a token that is to be renewed is there, active
 // and of the same password. A token of another password is revoked. One that names
 // nobody passes, as with SimpleJWT. Of one that was revoked nothing else is said.
-func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool) *drf.Answer {
+func (a *Authority) checkOwner(r *http.Request, e *Event, claims drf.Object, revoked bool) *drf.Answer {
 	refuse := func(answer drf.Answer) *drf.Answer {
 		if revoked {
+			e.fault(textBlacklisted)
 			answer = a.refused(textBlacklisted)
 		}
 		return &answer
@@ -243,11 +257,15 @@ func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool)
 		return nil
 	}
 	user, err := a.verifier.owner(r.Context(), id)
+	if err == nil {
+		e.of(user)
+	}
 	switch {
 	case err != nil && !errors.Is(err, users.ErrNotFound):
-		answer := a.undecided(r, err)
+		answer := a.undecidedFor(r, e, err)
 		return &answer
 	case err != nil || !user.IsActive && !a.cfg.AcceptInactive:
+		e.Reason = reasonInactive
 		return refuse(drf.Detail(http.StatusUnauthorized, "No active account found for the given token."))
 	case a.cfg.samePassword(claims, user):
 		return nil
@@ -257,9 +275,10 @@ func (a *Authority) checkOwner(r *http.Request, claims drf.Object, revoked bool)
 		err = a.store.RevokeToken(r.Context(), token)
 	}
 	if err != nil {
-		answer := a.undecided(r, err)
+		answer := a.undecidedFor(r, e, err)
 		return &answer
 	}
+	e.Reason = reasonPassword
 	return refuse(drf.Detail(http.StatusUnauthorized, textPassword))
 }
 
@@ -289,30 +308,33 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
 }
 
-func (a *Authority) blacklist(r *http.Request, in drf.Input) drf.Answer {
+func (a *Authority) blacklist(r *http.Request, in drf.Input, e *Event) drf.Answer {
 	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
 		return *refusal
 	}
 	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("refresh"), typeRefresh)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	if fault != "" {
+		e.fault(fault)
 		return a.refused(fault)
 	}
 	token, err := a.remembered(r.Context(), claims)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
+	a.about(r.Context(), e, token)
 	token.IssuedAt = a.now()
 	// A refresh may have come in between: then the session goes on, and who asked to
 	// end it must not be told that it is over.
 	err = a.store.RevokeLiveToken(r.Context(), token)
 	if errors.Is(err, users.ErrRevoked) {
+		e.fault(textBlacklisted)
 		return a.refused(textBlacklisted)
 	}
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
 }

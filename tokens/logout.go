@@ -19,13 +19,16 @@ var logoutFields = []drf.Field{
 
 // logout ends the session of each good token of the request, or with ?all=true all
 // sessions of its user. SimpleJWT has no such endpoint.
-func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
+func (a *Authority) logout(r *http.Request, in drf.Input, e *Event) drf.Answer {
 	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
 		return *refusal
 	}
 	all, ok := wantsAll(r)
 	if !ok {
 		return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "all", Value: []string{"Must be a valid boolean."}}}}
+	}
+	if all {
+		e.detail("all", true)
 	}
 	var given []string
 	for _, field := range logoutFields {
@@ -44,9 +47,9 @@ func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
 	var first string // what is wrong with the first that is no good
 	done := false
 	for _, token := range given {
-		fault, err := a.endSession(r, token, all)
+		fault, err := a.endSession(r, e, token, all)
 		if err != nil {
-			return a.undecided(r, err)
+			return a.undecidedFor(r, e, err)
 		}
 		done = done || fault == ""
 		if first == "" {
@@ -55,6 +58,7 @@ func (a *Authority) logout(r *http.Request, in drf.Input) drf.Answer {
 	}
 	// An app that sends both need not look whether its access token has expired.
 	if !done {
+		e.fault(first)
 		return a.refused(first)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
@@ -79,7 +83,7 @@ func wantsAll(r *http.Request) (all, ok bool) {
 // endSession ends what one token stands for, and returns what is wrong with it. A
 // refresh token that was exchanged still ends its session, because the tab that
 // holds it may not know; but not those of others.
-func (a *Authority) endSession(r *http.Request, token string, all bool) (fault string, err error) {
+func (a *Authority) endSession(r *http.Request, e *Event, token string, all bool) (fault string, err error) {
 	claims, fault := a.verifier.read(token)
 	if fault == "" {
 		fault = a.cfg.checkToken(claims, "")
@@ -108,6 +112,7 @@ func (a *Authority) endSession(r *http.Request, token string, all bool) (fault s
 	if err := a.store.EndSession(r.Context(), t); err != nil {
 		return "", err
 	}
+	a.about(r.Context(), e, t)
 	if all && t.UserID != nil {
 		err = a.store.EndSessions(r.Context(), *t.UserID)
 		if errors.Is(err, users.ErrNotFound) { // nobody has no sessions

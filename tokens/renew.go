@@ -14,11 +14,11 @@ import (
 // renew answers a refresh token of an active user with an access token, and with the
 // refresh token that follows if tokens rotate. Nothing is signed before the store
 // has settled who is first.
-func (a *Authority) renew(r *http.Request, claims drf.Object) drf.Answer {
+func (a *Authority) renew(r *http.Request, e *Event, claims drf.Object) drf.Answer {
 	now := a.now()
 	old, err := a.remembered(r.Context(), claims)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	family := users.FamilyOf(old.ID)
 	wish := users.Renewal{
@@ -34,21 +34,22 @@ func (a *Authority) renew(r *http.Request, claims drf.Object) drf.Answer {
 	got, err := a.store.RenewSession(r.Context(), wish)
 	switch {
 	case errors.Is(err, users.ErrReused):
-		return a.reused(r, old)
+		return a.reused(r, e, old)
 	case errors.Is(err, users.ErrRevoked):
+		e.fault(textBlacklisted)
 		return a.refused(textBlacklisted)
 	case err != nil:
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	access, err := a.issuer.Access(claims, got.AccessID, got.At)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	body := drf.Object{{Name: "access", Value: access}}
 	if got.NextID != "" {
 		next, err := a.issuer.Next(claims, got.NextID, got.At)
 		if err != nil {
-			return a.undecided(r, err)
+			return a.undecidedFor(r, e, err)
 		}
 		body = append(body, drf.Member{Name: "refresh", Value: next})
 	}
@@ -57,11 +58,14 @@ func (a *Authority) renew(r *http.Request, claims drf.Object) drf.Answer {
 
 // reused refuses a refresh token that was exchanged before. Somebody has a copy: who
 // of the two is the user cannot be told.
-func (a *Authority) reused(r *http.Request, old users.Token) drf.Answer {
+func (a *Authority) reused(r *http.Request, e *Event, old users.Token) drf.Answer {
+	e.Name, e.Reason = EventReuse, reasonReused
+	ends := a.cfg.Rotation.revokes() && a.cfg.Rotation.OnReuse == reuseRevokeFamily
+	e.detail("session_ended", ends)
 	// Without rotation as it is now, nothing says what such a token means.
-	if a.cfg.Rotation.revokes() && a.cfg.Rotation.OnReuse == reuseRevokeFamily {
+	if ends {
 		if err := a.store.EndSession(r.Context(), old); err != nil {
-			return a.undecided(r, err)
+			return a.undecidedFor(r, e, err)
 		}
 		attrs := []slog.Attr{
 			slog.String("event", "refresh_reuse"),

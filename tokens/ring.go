@@ -24,10 +24,12 @@ type ring struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	raw     string      // the metadata as it was read last
-	book    keys.Book   // what it says
-	known   []*keys.Key // of the directory
-	trouble string      // why the directory could not be read; "": it could
+	raw     string                   // the metadata as it was read last
+	book    keys.Book                // what it says
+	known   []*keys.Key              // of the directory
+	trouble string                   // why the directory could not be read; "": it could
+	signing string                   // the key of the directory that signs
+	signs   func(now, before string) // told when that is another one; may be nil
 
 	started sync.Once
 	closed  context.Context
@@ -83,9 +85,9 @@ func (r *ring) look() error {
 	if err != nil {
 		return err
 	}
-	before := r.set.Load()
+	old := r.set.Load()
 	r.raw, r.book, r.known = raw, book, loaded
-	if set.Equal(before) {
+	if set.Equal(old) {
 		return failed
 	}
 	r.set.Store(set)
@@ -100,6 +102,11 @@ func (r *ring) look() error {
 		}
 	}
 	r.logger.Info("keys of the key directory", attrs...)
+	before := r.signing
+	r.signing = signing.ID
+	if before != "" && before != signing.ID && r.signs != nil {
+		r.signs(signing.ID, before)
+	}
 	return failed
 }
 

@@ -15,12 +15,12 @@ func (a *Authority) slidingRows(path string) []row {
 	return []row{
 		{
 			path, "Token Obtain Sliding", "Takes a set of user credentials and returns a sliding token.",
-			a.loginFields(), a.obtainSliding,
+			a.loginFields(), a.noted(EventLogin, a.obtainSliding),
 		},
 		{
 			path + "refresh/", "Token Refresh Sliding", "Takes a sliding token and returns one that lives on, until its refresh period ends.",
 			[]drf.Field{{Name: "token", Label: "Token"}},
-			a.refreshSliding,
+			a.noted(EventRefresh, a.refreshSliding),
 		},
 	}
 }
@@ -49,8 +49,8 @@ func (s *Issuer) slidingUntil(now time.Time) time.Time {
 	return now.Add(s.cfg.Sliding.Lifetime).Truncate(time.Second)
 }
 
-func (a *Authority) obtainSliding(r *http.Request, in drf.Input) drf.Answer {
-	user, charge, refusal := a.authenticate(r, in)
+func (a *Authority) obtainSliding(r *http.Request, in drf.Input, e *Event) drf.Answer {
+	user, charge, refusal := a.authenticate(r, in, e)
 	if refusal != nil {
 		return *refusal
 	}
@@ -58,52 +58,57 @@ func (a *Authority) obtainSliding(r *http.Request, in drf.Input) drf.Answer {
 	encoded, token, err := a.issuer.Sliding(user, now)
 	if err != nil {
 		a.undo(r.Context(), charge)
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
-	if refusal := a.begin(r, user, charge, token, a.issuer.slidingUntil(now)); refusal != nil {
+	if refusal := a.begin(r, e, user, charge, token, a.issuer.slidingUntil(now)); refusal != nil {
 		return *refusal
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "token", Value: encoded}}}
 }
 
-func (a *Authority) refreshSliding(r *http.Request, in drf.Input) drf.Answer {
+func (a *Authority) refreshSliding(r *http.Request, in drf.Input, e *Event) drf.Answer {
 	if refusal := a.limitNetwork(r, budgetRefreshNetwork); refusal != nil {
 		return *refusal
 	}
 	claims, fault, err := a.verifier.readRevocable(r.Context(), in.Text("token"), typeSliding)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	if fault != "" {
+		e.fault(fault)
 		return a.refused(fault)
 	}
-	if refusal := a.limitSession(users.FamilyOf(a.verifier.idOf(claims))); refusal != nil {
+	session := users.FamilyOf(a.verifier.idOf(claims))
+	e.Session = session.String()
+	if refusal := a.limitSession(session); refusal != nil {
 		return *refusal
 	}
 	// The user before the end, as SimpleJWT looks.
-	if refusal := a.checkOwner(r, claims, false); refusal != nil {
+	if refusal := a.checkOwner(r, e, claims, false); refusal != nil {
 		return *refusal
 	}
 	now := a.now()
 	if fault := a.verifier.checkSlidingEnd(claims, now); fault != "" {
+		e.Reason = reasons[textExpired]
 		return a.refused(fault)
 	}
 	token, err := a.remembered(r.Context(), claims)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	_, err = a.store.RenewSession(r.Context(), users.Renewal{
 		Old: token, AccessID: token.ID, AccessUntil: a.issuer.slidingUntil(now), Client: client(r),
 	})
 	switch {
 	case errors.Is(err, users.ErrRevoked), errors.Is(err, users.ErrReused):
+		e.fault(textBlacklisted)
 		return a.refused(textBlacklisted)
 	case err != nil:
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	encoded, err := a.issuer.Slide(claims, now)
 	if err != nil {
-		return a.undecided(r, err)
+		return a.undecidedFor(r, e, err)
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{{Name: "token", Value: encoded}}}
 }

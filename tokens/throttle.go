@@ -116,10 +116,12 @@ func budgets() []string {
 type throttle struct {
 	logins users.Throttling
 	own    map[string]*rate.Limiter // by budget; nil: without end
+	limits map[string]Limit         // that these were made of
 }
 
-// newThrottle returns nil for one that is off.
-func newThrottle(cfg Throttle) *throttle {
+// newThrottle returns nil for one that is off. What is left of budgets that have not
+// changed goes on to count.
+func newThrottle(cfg Throttle, before *Authority) *throttle {
 	if !cfg.Enabled {
 		return nil
 	}
@@ -127,14 +129,20 @@ func newThrottle(cfg Throttle) *throttle {
 		logins: users.Throttling{
 			AccountAndNetwork: cfg.AccountAndNetwork.Rate, Account: cfg.Account.Rate, Network: cfg.Network.Rate, Known: cfg.KnownNetworks,
 		},
-		own: map[string]*rate.Limiter{},
+		own: map[string]*rate.Limiter{}, limits: map[string]Limit{},
 	}
 	for budget, limit := range map[string]Limit{
 		budgetRefreshNetwork: cfg.RefreshPerNetwork, budgetRefreshSession: cfg.RefreshPerSession, budgetVerifyNetwork: cfg.VerifyPerNetwork,
 	} {
-		if limit.Rate.N > 0 {
+		switch {
+		case limit.Rate.N == 0:
+			continue
+		case before != nil && before.throttle != nil && before.throttle.limits[budget] == limit:
+			t.own[budget] = before.throttle.own[budget]
+		default:
 			t.own[budget] = rate.New(limit.Rate.N, limit.Rate.In, limit.Rate.N)
 		}
+		t.limits[budget] = limit
 	}
 	return t
 }
@@ -157,13 +165,13 @@ func (a *Authority) chargeLogin(r *http.Request, name string) (*users.Charge, er
 }
 
 // throttled is the answer where err is that nothing was left.
-func (a *Authority) throttled(err error) (drf.Answer, bool) {
+func (a *Authority) throttled(err error) (answer drf.Answer, by users.Budget, ok bool) {
 	refused, ok := errors.AsType[*users.Throttled](err)
 	if !ok {
-		return drf.Answer{}, false
+		return drf.Answer{}, "", false
 	}
 	a.metrics.refused(string(refused.Budget))
-	return drf.Throttled(refused.Wait), true
+	return drf.Throttled(refused.Wait), refused.Budget, true
 }
 
 // undo gives back what was taken for a login about which nobody decided. Not where the

@@ -49,7 +49,7 @@ func (g *gate) throttle(change func(*tokens.Login), opts ...func(*tokens.Config)
 	}
 	registry := prometheus.NewRegistry()
 	var err error
-	if g.Authority, err = tokens.New(cfg, tokens.Parts{Store: g.store, Now: g.now, Login: login, Metrics: tokens.NewMetrics(registry)}); err != nil {
+	if g.Authority, err = tokens.New(cfg, tokens.Parts{Store: g.store, Now: g.now, Login: login, Metrics: tokens.NewMetrics(registry), Before: g.Authority}); err != nil {
 		g.Fatal(err)
 	}
 	return registry
@@ -169,11 +169,13 @@ func TestAttackGuessesAtOnce(t *testing.T) {
 }
 
 func TestThrottledRefreshes(t *testing.T) {
-	g := throttledGate(t, func(l *tokens.Login) {
+	tight := func(l *tokens.Login) {
 		l.Throttle.RefreshPerSession = tokens.Limit{Rate: rate.Rate{N: 3, In: time.Minute}}
 		l.Throttle.RefreshPerNetwork = tokens.Limit{Rate: rate.Rate{N: 8, In: time.Minute}}
 		l.Throttle.VerifyPerNetwork = tokens.Limit{Rate: rate.Rate{N: 2, In: time.Minute}}
-	})
+	}
+	g := throttledGate(t, tight)
+	reload := func() { g.throttle(tight) }
 	begin := func() (refresh string) {
 		var pair struct{ Refresh string }
 		if err := json.Unmarshal(g.logIn("192.0.2.9", "carol", "carols password").Body.Bytes(), &pair); err != nil {
@@ -194,6 +196,8 @@ func TestThrottledRefreshes(t *testing.T) {
 		wants(t, path, g.from("192.0.2.1", path, "refresh", "x"), 429, `{"detail":"Request was throttled. Expected available in 8 seconds."}`, "8")
 	}
 	wants(t, "another network", g.from("192.0.2.2", "/api/token/refresh/", "refresh", "x"), 401, "", "")
+	reload()
+	wants(t, "after a reload", g.from("192.0.2.1", "/api/token/refresh/", "refresh", "x"), 429, "", "8")
 	for range 2 {
 		wants(t, "verify", g.from("2001:db8::1", "/api/token/verify/", "token", one), 200, "{}", "")
 	}

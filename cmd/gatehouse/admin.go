@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"gatehouse/cmd/gatehouse/internal/audit"
 )
 
 // admin answers orchestrators on a listener of its own, which clients do not
@@ -21,6 +23,7 @@ type admin struct {
 	condition func(context.Context) (serving bool, err error)
 	unwell    func() (issuers map[string]string, keyDir string)
 
+	audit     *audit.Stream     // nil: there is none
 	complaint func() *complaint // why what is written is not in effect; nil: nobody looks
 }
 
@@ -82,6 +85,9 @@ func (a *admin) readyz(w http.ResponseWriter, in *http.Request) {
 		if c := a.complaint(); c != nil {
 			detail.Reasons = append(detail.Reasons, "the changed configuration cannot be used ("+c.where+"); the one before it is in effect")
 		}
+	}
+	if a.audit.Trouble() != "" {
+		detail.Reasons = append(detail.Reasons, "the audit cannot be written")
 	}
 	report(w, http.StatusOK, detail)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"gatehouse/cmd/gatehouse/internal/audit"
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/users"
 )
@@ -13,7 +14,8 @@ import (
 // bootstrap makes the first user from the section bootstrap, in an empty store alone: a
 // container that starts again, or a variable that was forgotten in a manifest,
 // changes nobody's password.
-func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, logger *slog.Logger) error {
+func (s *server) bootstrap(ctx context.Context, first config.Bootstrap) error {
+	store, logger := s.store, s.logger
 	if first.User == "" || store == nil {
 		return nil
 	}
@@ -35,6 +37,7 @@ func bootstrap(ctx context.Context, store *users.Store, first config.Bootstrap, 
 	if err != nil {
 		return err
 	}
+	_ = s.audit.Write(audit.Record{Event: eventUserCreate, Outcome: audit.Success, ActorType: audit.System, UserID: user.ID, User: user.Username, Detail: map[string]any{"bootstrap": true}})
 	logger.Info("created the first user", slog.String("user", user.Username))
 	return nil
 }

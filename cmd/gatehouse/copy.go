@@ -21,7 +21,7 @@ type storeCopying struct {
 
 func (p *program) storeCopy() *cobra.Command {
 	var c storeCopying
-	cmd := &cobra.Command{
+	cmd := p.configured(&cobra.Command{
 		Use:   "copy --from STORE --to STORE",
 		Short: "Copy everything into another store",
 		Long: `Copies users, groups, hashes, sessions and tokens into a new store, all or none,
@@ -32,12 +32,14 @@ and reads them again before it is done. A STORE is
 
 with the password in PGPASSWORD, in ~/.pgpass, or with the URL in a file that
 --to-file names. The target must be empty. Stop what writes to the source first:
-what it is told meanwhile is not copied.`,
+what it is told meanwhile is not copied.
+
+A configuration is looked at for the section audit alone, and need not be there.`,
 		Example: `  gatehouse store copy --from sqlite:/var/lib/gatehouse/gatehouse.db --to-file /run/secrets/pg_dsn --dry-run
   gatehouse store copy --from sqlite:gatehouse.db --to 'postgres://gatehouse@db/gatehouse?sslmode=verify-full'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.runCopy(cmd.Context(), c) },
-	}
+	})
 	f := cmd.Flags()
 	f.StringVar(&c.from, "from", "", "`STORE` to read")
 	f.StringVar(&c.fromFile, "from-file", "", "`FILE` that holds the STORE to read, for one with a password")
@@ -73,12 +75,19 @@ func (p *program) runCopy(ctx context.Context, c storeCopying) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
+	act, err := p.actOfCopy()
+	if err != nil {
+		return err
+	}
 	bar := newProgress(p.stderr)
 	report, err := source.CopyTo(ctx, target, users.Copying{
 		DryRun:   c.dryRun,
 		Progress: func(table string, rows int) { bar.show("copying "+table, rows, 0) },
 	})
 	bar.clear()
+	if !c.dryRun {
+		err = act.with("from", from.Driver).with("to", to.Driver).copied(report).end(err)
+	}
 	if fault, ok := errors.AsType[*users.Fault](err); ok {
 		return failed(fmt.Errorf("%s, so nothing was copied", fault.Problem), fault.Fix)
 	}

@@ -53,8 +53,16 @@ func (p *program) runExport(ctx context.Context, d djangoExport) error {
 		return usage("gatehouse store export-django --to users.json", "password hashes are not printed on a terminal; name a file")
 	}
 	return p.withStore(ctx, func(ctx context.Context, store *users.Store) error {
+		act, err := p.act(eventExport)
+		if err != nil {
+			return err
+		}
 		all, err := store.Users(ctx)
 		if err != nil {
+			return act.end(err)
+		}
+		// Before anybody can read it: who takes hashes out must have been seen.
+		if err := act.with("users", len(all)).end(nil); err != nil {
 			return err
 		}
 		fixture := func(out io.Writer) error {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -37,6 +39,7 @@ type parts struct {
 	room    room           // zero: no bounds but those that are written
 	tokens  *tokens.Metrics
 	before  *generation // whose place it takes; nil: nobody's
+	audit   func(context.Context, tokens.Event) error
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -53,8 +56,9 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 		outside.Before, authorityBefore = with.before.gateway, with.before.authority
 	}
 	loaded.Blame("login", loaded.Login.Check())
+	loaded.Blame("audit", errors.Join(loaded.Audit.Check()...))
 	blameEmptyAssertions(loaded)
-	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens, Before: authorityBefore})
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens, Before: authorityBefore, Audit: with.audit})
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.authority = authority

@@ -139,11 +139,18 @@ func (p *program) runImport(ctx context.Context, d djangoImport) error {
 				return err
 			}
 		}
+		act, err := p.act(eventImport)
+		if err != nil {
+			return err
+		}
 		report, err := store.ImportDjango(ctx, site, users.DjangoImport{
 			DryRun:   d.dryRun,
 			Progress: func(done, all int) { progress.show("writing", done, all) },
 		})
 		progress.clear()
+		if !d.dryRun {
+			err = act.imported(report).end(err)
+		}
 		if err != nil {
 			return refused(err, "nothing was imported")
 		}

@@ -52,6 +52,10 @@ func (p *program) keysNew() *cobra.Command {
 			}
 			var entry keys.Entry
 			var book keys.Book
+			act, err := p.act(eventKeyCreate)
+			if err != nil {
+				return err
+			}
 			err = dir.Change(now, func(b *keys.Book) ([]*keys.Made, error) {
 				b.Forget(now.Add(-rememberRetired))
 				if next := b.In(keys.StateNext, now); len(next) > 0 {
@@ -61,7 +65,7 @@ func (p *program) keysNew() *cobra.Command {
 				book = *b
 				return []*keys.Made{made}, nil
 			})
-			if err != nil {
+			if err := act.with("kid", entry.ID).with("alg", entry.Algorithm).end(err); err != nil {
 				return unlocked(dir, err)
 			}
 			if asJSON {
@@ -166,6 +170,10 @@ five minutes.`,
 			lifetime := loaded.Tokens.LongestLife() + time.Minute
 			var turn keys.Turn
 			var fresh *keys.Made
+			act, err := p.act(eventKeyRotate)
+			if err != nil {
+				return err
+			}
 			err = dir.Change(now, func(b *keys.Book) (made []*keys.Made, err error) {
 				b.Forget(now.Add(-rememberRetired))
 				next := b.In(keys.StateNext, now)
@@ -190,7 +198,8 @@ five minutes.`,
 				turn, err = b.Rotate(soon, lifetime, now)
 				return made, err
 			})
-			if err != nil {
+			act.with("next", turn.Next.ID).with("previous", turn.Previous.ID).with("made", fresh != nil)
+			if err := act.end(err); err != nil {
 				return unlocked(dir, err)
 			}
 			if asJSON {
@@ -254,6 +263,10 @@ A key that was stolen:
 			now := time.Now()
 			var book keys.Book
 			var i int
+			act, err := p.act(eventKeyRetire)
+			if err != nil {
+				return err
+			}
 			err = dir.Change(now, func(b *keys.Book) (_ []*keys.Made, err error) {
 				if i, err = b.Find(args[0]); err != nil {
 					return nil, failed(err, "gatehouse keys list")
@@ -262,7 +275,10 @@ A key that was stolen:
 				book = keys.Book{Keys: slices.Clone(b.Keys)}
 				return nil, err
 			})
-			if err != nil {
+			if len(book.Keys) > 0 {
+				act.with("kid", book.Keys[i].ID)
+			}
+			if err := act.with("force", force).end(err); err != nil {
 				return unlocked(dir, err)
 			}
 			if asJSON {
@@ -319,10 +335,15 @@ func (p *program) keysJWKS() *cobra.Command {
 
 // keyDirectory finds the directory of the configuration.
 func (p *program) keyDirectory() (*keys.Directory, *config.Loaded, error) {
-	loaded, err := p.load(nil, "tokens")
+	loaded, err := p.load(nil, "tokens", "audit")
 	if err != nil {
 		return nil, nil, err
 	}
+	loaded.Blame("audit", errors.Join(loaded.Audit.Check()...))
+	if err := loaded.Err(); err != nil {
+		return nil, nil, err
+	}
+	p.loaded = loaded
 	if loaded.Tokens.KeyDir == "" {
 		return nil, nil, failed(errors.New("there is no key directory; keys under tokens.keys are changed in the configuration itself"),
 			"write tokens: { key_dir: keys } in place of the key that signs")

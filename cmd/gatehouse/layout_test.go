@@ -37,15 +37,17 @@ var rooms = map[string][]string{
 
 	// For the Config types alone.
 	"cmd/gatehouse/internal/config": {
+		"cmd/gatehouse/internal/audit",
 		"proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password", "users/rate",
 	},
+	"cmd/gatehouse/internal/audit": nil,
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys"},
 	"cmd/gatehouse/internal/edge":  {"proxy", "users/rate"},
 	// It asks backends, and knows nothing of us.
 	"cmd/gatehouse/internal/probe": nil,
 	"cmd/gatehouse": {
-		"cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "cmd/gatehouse/internal/probe", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
+		"cmd/gatehouse/internal/audit", "cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "cmd/gatehouse/internal/probe", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
 		"tokens", "tokens/keys", "tokens/drf", "users", "users/password", "users/rate",
 	},
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gatehouse/cmd/gatehouse/internal/config"
 )
 
 func main() {
@@ -26,8 +28,9 @@ type program struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	environ []string
-	config  string // --config; empty: look for it
-	begun   bool   // a command was found and its usage is right
+	loaded  *config.Loaded // of the command; nil: it reads none
+	config  string         // --config; empty: look for it
+	begun   bool           // a command was found and its usage is right
 }
 
 // run executes one command line and returns the exit code.

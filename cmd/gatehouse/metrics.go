@@ -52,6 +52,7 @@ func newMetrics(s *server, hasher *password.Hasher) *metrics {
 			}
 			return float64(s.reloader.succeeded.Load())
 		}),
+		collectAudit(s),
 		reloads(s, 0, "failure"), reloads(s, 1, "success"),
 	)
 	return m

@@ -19,8 +19,12 @@ server has open, or before a backup. It takes small steps and may be interrupted
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
-				removed, err := store.Prune(ctx)
+				act, err := p.act(eventPrune)
 				if err != nil {
+					return err
+				}
+				removed, err := store.Prune(ctx)
+				if err := act.with("rows", removed).end(err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(p.stdout, "removed %s\n", count(int(removed), "row"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -92,6 +93,7 @@ func (r *reloader) watch(ctx context.Context) {
 		case <-r.signal:
 			r.server.logger.Info("told to look at the configuration")
 			r.server.edge.Reload()
+			r.server.audit.Reopen()
 			r.reload()
 			seen = r.tried
 		case <-ticker.C:
@@ -125,6 +127,7 @@ func (r *reloader) reload() {
 		text := err.Error()
 		r.complaint.Store(&complaint{text, whereOf(err)})
 		r.reloads[0].Add(1)
+		r.server.tellSystem(eventReload, err, nil)
 		r.server.logger.Error("the changed configuration cannot be used; the one before it stays", slog.String("error", text))
 		return
 	}
@@ -140,6 +143,7 @@ func (r *reloader) reload() {
 	for _, warning := range loaded.Warnings {
 		r.server.logger.Warn("the configuration can be used, but", slog.String("warning", warning.Error()))
 	}
+	r.server.tellSystem(eventReload, nil, map[string]any{"config": cmp.Or(loaded.Path, "environment")})
 	r.server.logger.Info("took over the configuration", slog.Int("routes", len(loaded.Routes)), slog.Int("upstreams", len(loaded.Upstreams)))
 }
 
@@ -150,7 +154,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room, before: s.current.Load()})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, before: s.current.Load()})
 	if err != nil {
 		return err
 	}
@@ -176,6 +180,7 @@ func unchangeable(loaded, first *config.Loaded) {
 		"trusted_proxies", "max_uri", "max_body", "read_body_timeout", "min_body_rate", "write_timeout", "security_headers", "drain")
 	compare("log", loaded.Log, first.Log, "level", "headers")
 	compare("store", loaded.Store, first.Store)
+	compare("audit", loaded.Audit, first.Audit)
 	compare("login.hashing", loaded.Login.Hashing, first.Login.Hashing)
 	if opensStore(loaded) != opensStore(first) {
 		loaded.Blame("store", &proxy.Fault{Problem: "whether there is a store cannot change while gatehouse runs", Fix: "restart it"})

@@ -57,7 +57,7 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	// From here on SIGHUP ends nothing.
 	reloader := newReloader(loaded, func() (*config.Loaded, error) { return p.load(flags) })
 	reloader.level = level
-	s, err := launch(ctx, loaded, logger)
+	s, err := launchTo(ctx, loaded, logger, p.stdout)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/cmd/gatehouse/internal/audit"
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/proxy"
@@ -27,6 +29,8 @@ type server struct {
 	edge   *edge.Edge
 	admin  *admin // nil: nobody may ask
 	store  *users.Store
+	stdout io.Writer     // of the audit
+	audit  *audit.Stream // nil: there is none
 	drain  atomic.Pointer[proxy.Drain]
 	logger *slog.Logger
 	metric *metrics
@@ -43,10 +47,15 @@ type server struct {
 	cut      context.CancelFunc // ends the requests that still run
 }
 
-// launch opens the store and the listener and builds the first generation. Then
+// launch is launchTo for who has no stdout to share.
+func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*server, error) {
+	return launchTo(ctx, loaded, logger, io.Discard)
+}
+
+// launchTo opens the audit, the store and the listener and builds the first generation. Then
 // clients may connect; they are answered once serve is called. The error is
 // everything that stands in the way, with the lines of the configuration.
-func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*server, error) {
+func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, stdout io.Writer) (*server, error) {
 	if _, err := compile(loaded); err != nil {
 		return nil, err
 	}
@@ -54,9 +63,10 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &server{logger: logger}
+	s := &server{logger: logger, stdout: stdout}
 	s.drain.Store(&loaded.Server.Drain)
 	s.metric = newMetrics(s, hasher)
+	s.openAudit(loaded)
 	if opensStore(loaded) {
 		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
 		loaded.Blame("store", err)
@@ -72,16 +82,17 @@ func launch(ctx context.Context, loaded *config.Loaded, logger *slog.Logger) (*s
 		loaded.Blame("server", err)
 		if err == nil {
 			s.admin = newAdmin(listener, &s.stopping, s.condition, s.unwell, s.metric.handler(), loaded.Server.Pprof.Key, logger)
+			s.admin.audit = s.audit
 		}
 	}
 	if err := loaded.Err(); err != nil {
 		return nil, errors.Join(failed(err, ""), s.release())
 	}
-	if err := bootstrap(ctx, s.store, loaded.Bootstrap, logger); err != nil {
+	if err := s.bootstrap(ctx, loaded.Bootstrap); err != nil {
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, room: s.room})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -193,6 +204,7 @@ func (s *server) stop(drain proxy.Drain) error {
 	s.cut()
 	s.await(2*time.Second, 0) // what was just cut off needs a moment to notice
 	s.generations.close()
+	s.tellSystem(eventStop, err, nil)
 	return errors.Join(err, s.release())
 }
 
@@ -247,7 +259,7 @@ func (s *server) release() error {
 	if s.store != nil {
 		err = s.store.Close()
 	}
-	return err
+	return errors.Join(err, s.audit.Close())
 }
 
 // announce is the line that says what is listened on and what stands behind.
@@ -261,5 +273,6 @@ func (s *server) announce(loaded *config.Loaded) {
 		slog.String("address", strings.Join(s.edge.URLs(), ", ")), slog.String("upstreams", strings.Join(behind, ", ")),
 		slog.Int("routes", len(loaded.Routes)), slog.String("tokens", loaded.Tokens.BasePath+"/"),
 		slog.String("config", cmp.Or(loaded.Path, "environment")), slog.String("version", built().Version))
+	s.tellSystem(eventStart, nil, map[string]any{"version": built().Version, "config": cmp.Or(loaded.Path, "environment")})
 	s.room.warn(loaded, s.logger)
 }

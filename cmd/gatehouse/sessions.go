@@ -28,7 +28,11 @@ func (p *program) userSessions() *cobra.Command {
 				return explain(err, args[0])
 			}
 			if cmd.Flags().Changed("end") {
-				err := store.EndSessionOf(ctx, user.Username, end)
+				act, err := p.act(eventSessionEnd)
+				if err != nil {
+					return err
+				}
+				err = act.on(user).session(end).end(store.EndSessionOf(ctx, user.Username, end))
 				if errors.Is(err, users.ErrNotFound) {
 					return failed(fmt.Errorf("%q has no session %q", args[0], end), cmd.CommandPath()+" "+args[0])
 				}
@@ -68,7 +72,11 @@ func (p *program) userLogout() *cobra.Command {
 				if err != nil {
 					return explain(err, args[0])
 				}
-				if err := store.EndSessions(ctx, user.ID); err != nil {
+				act, err := p.act(eventSessionEnd)
+				if err != nil {
+					return err
+				}
+				if err := act.on(user).with("all", true).end(store.EndSessions(ctx, user.ID)); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(false, user, "logged out")

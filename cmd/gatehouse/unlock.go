@@ -45,8 +45,12 @@ go by it at once. It does not enable who is disabled.`,
 			if loaded.Login.FindBy == string(users.ByEmail) {
 				by, name = users.ByEmail, user.Email
 			}
-			n, err := store.Unlock(ctx, by, name)
+			act, err := p.act(eventUnlock)
 			if err != nil {
+				return err
+			}
+			n, err := store.Unlock(ctx, by, name)
+			if err := act.on(user).end(err); err != nil {
 				return err
 			}
 			return p.tellUnlocked(strings.Map(visible, user.String()), n)
@@ -61,13 +65,17 @@ func (p *program) unlockNetwork(ctx context.Context, store *users.Store, text st
 	if err != nil {
 		return usage("gatehouse user unlock --network 192.0.2.17", "--network %q is not an address", text)
 	}
-	n, err := store.UnlockNetwork(ctx, addr)
-	if err != nil {
-		return err
-	}
 	name := rate.NetworkOf(addr).String()
 	if addr.Unmap().Is6() {
 		name += "/64"
+	}
+	act, err := p.act(eventUnlock)
+	if err != nil {
+		return err
+	}
+	n, err := store.UnlockNetwork(ctx, addr)
+	if err := act.with("network", name).end(err); err != nil {
+		return err
 	}
 	return p.tellUnlocked("the network "+name, n)
 }

@@ -76,11 +76,15 @@ func (p *program) userAdd() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				act, err := p.act(eventUserCreate)
+				if err != nil {
+					return err
+				}
 				user, err := store.CreateUser(ctx, users.NewUser{
 					Username: args[0], Password: plain, Email: a.email, FirstName: a.firstName, LastName: a.lastName,
 					Groups: a.groups, Staff: a.staff, Superuser: a.superuser, Attributes: attributes,
 				})
-				if err != nil {
+				if err := act.on(user).with("groups", a.groups).end(err); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(asJSON, user, "added")
@@ -186,7 +190,7 @@ func (p *program) userSet() *cobra.Command {
 			return usage(cmd.CommandPath()+" --help", "nothing to change was given for %q", args[0])
 		}
 		return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
-			user, err := store.UpdateUser(ctx, args[0], *change)
+			user, err := p.updateUser(ctx, store, args[0], *change)
 			if err != nil {
 				return explain(err, args[0])
 			}
@@ -264,7 +268,11 @@ func (p *program) userPasswd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := store.SetPassword(ctx, user.Username, plain); err != nil {
+				act, err := p.act(eventUserPassword)
+				if err != nil {
+					return err
+				}
+				if err := act.on(user).end(store.SetPassword(ctx, user.Username, plain)); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(false, user, "changed the password of")
@@ -283,8 +291,16 @@ func (p *program) userActive(word, short string, active bool) *cobra.Command {
 		Args:  oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
-				user, err := store.UpdateUser(ctx, args[0], users.Change{Active: &active, KeepSessions: keep})
+				event := eventUserEnable
+				if !active {
+					event = eventUserDisable
+				}
+				act, err := p.act(event)
 				if err != nil {
+					return err
+				}
+				user, err := store.UpdateUser(ctx, args[0], users.Change{Active: &active, KeepSessions: keep})
+				if err := act.on(user).end(err); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(asJSON, user, word+"d")
@@ -309,7 +325,11 @@ func (p *program) userDelete() *cobra.Command {
 				if err != nil {
 					return explain(err, args[0])
 				}
-				if err := store.DeleteUser(ctx, user.Username); err != nil {
+				act, err := p.act(eventUserDelete)
+				if err != nil {
+					return err
+				}
+				if err := act.on(user).end(store.DeleteUser(ctx, user.Username)); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(false, user, "deleted")
@@ -326,7 +346,7 @@ func (p *program) withStore(ctx context.Context, do func(context.Context, *users
 
 // withLoadedStore is withStore for a command that goes by what the section login says.
 func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, *users.Store, *config.Loaded) error) (err error) {
-	loaded, err := p.load(nil, "store", "login")
+	loaded, err := p.load(nil, "store", "login", "audit")
 	if loaded == nil {
 		return err
 	}
@@ -336,6 +356,8 @@ func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, 
 	loaded.Blame("store", users.Check(loaded.Store))
 	hasher, err := password.New(loaded.Login.Hashing)
 	loaded.Blame("login.hashing", err)
+	loaded.Blame("audit", errors.Join(loaded.Audit.Check()...))
+	p.loaded = loaded
 	if err := loaded.Err(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"gatehouse/cmd/gatehouse/internal/audit"
 	"gatehouse/proxy"
 	"gatehouse/tokens"
 	"gatehouse/users"
@@ -19,6 +20,9 @@ type File struct {
 	Login Login `mapstructure:"login"`
 	// Tokens is what tokens are signed with and say.
 	Tokens tokens.Config `mapstructure:"tokens"`
+
+	// Audit is where it is written who did what to users, sessions and keys.
+	Audit audit.Config `mapstructure:"audit"`
 
 	// Bootstrap is the first user of an empty store.
 	Bootstrap Bootstrap `mapstructure:"bootstrap"`
@@ -65,5 +69,6 @@ func Defaults() File {
 		Store:  users.DefaultConfig(),
 		Login:  Login{Login: tokens.DefaultLogin(), Hashing: password.DefaultConfig()},
 		Tokens: tokens.DefaultConfig(),
+		Audit:  audit.DefaultConfig(),
 	}
 }

@@ -99,6 +99,7 @@ func Load(in Input) (*Loaded, error) {
 	l.anchorStore()
 	l.anchorKeys()
 	l.anchorSite()
+	l.anchorAudit()
 	l.checkBootstrap(in.Only)
 	l.checkThrottle()
 	l.warn(cmp.Or(in.Now, time.Now()))
@@ -209,6 +210,13 @@ func (l *Loaded) anchorSite() {
 		return
 	}
 	l.Store.Users.DSN = filepath.Join(filepath.Dir(l.Path), path)
+}
+
+// anchorAudit does the same for the audit. It is not watched: it changes all the time.
+func (l *Loaded) anchorAudit() {
+	if path := l.Audit.Path(); strings.Contains(path, "/") && !filepath.IsAbs(path) && l.layerOf("audit.output") == 1 {
+		l.Audit.Output = filepath.Join(filepath.Dir(l.Path), path)
+	}
 }
 
 func hasScheme(dsn string) bool {
