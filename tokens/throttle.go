@@ -159,7 +159,7 @@ func (a *Authority) chargeLogin(r *http.Request, name string) (*users.Charge, er
 	}
 	for _, used := range charge.UsedUp {
 		a.logger.WarnContext(r.Context(), "a budget of failed logins is used up", slog.String("budget", string(used.Budget)),
-			slog.String("address", client(r).Address), slog.Duration("wait", used.Wait.Round(time.Second)), slog.String("request_id", requestID(r)))
+			slog.String("address", client(r).Address), slog.Int64("wait_ms", used.Wait.Milliseconds()), slog.String("request_id", requestID(r)))
 	}
 	return charge, nil
 }

@@ -45,7 +45,7 @@ type Store struct {
 
 	watchers watchers
 
-	budgets   budgets
+	budgets   *budgets
 	digestsMu sync.Mutex
 	digests   digests // nil: not read yet
 
@@ -62,7 +62,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if err := errors.Join(err, siteErr, outageErr); err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding()}
+	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding(), budgets: newBudgets()}
 	s.live.watchers, s.ended.watchers = &s.watchers, &s.watchers
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {

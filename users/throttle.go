@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"gatehouse/users/password"
 	"gatehouse/users/rate"
 )
 
@@ -105,8 +106,14 @@ type level struct {
 
 // ChargeLogin takes an attempt from all its budgets, or from none and answers
 // [*Throttled]. Of any number of calls at once, in whatever process, no more succeed
-// than the budgets have. One that is refused writes nothing.
+// than the budgets have. One that is refused writes nothing. When too many wait it is
+// [password.ErrBusy].
 func (s *Store) ChargeLogin(ctx context.Context, t Throttling, a Attempt) (*Charge, error) {
+	leave, err := s.budgets.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	buckets, own, err := s.buckets(ctx, t, a)
 	if err != nil {
 		return nil, err
@@ -376,6 +383,33 @@ type budgets struct {
 	counted time.Time
 	most    int // 0: maxBudgets
 	crowded atomic.Bool
+
+	slots   chan struct{} // of those who are at the database
+	waiting atomic.Int64
+}
+
+// How many attempts of a process are looked at together, and how many may wait for that.
+// Those of a flood wait for one another's rows: they must not do so on all connections,
+// which refreshes and logouts need too.
+const (
+	chargesAtOnce  = 4
+	chargesWaiting = 1000
+)
+
+func newBudgets() *budgets { return &budgets{slots: make(chan struct{}, chargesAtOnce)} }
+
+// enter waits for a turn.
+func (b *budgets) enter(ctx context.Context) (leave func(), err error) {
+	defer b.waiting.Add(-1)
+	if b.waiting.Add(1) > chargesWaiting {
+		return nil, password.ErrBusy
+	}
+	select {
+	case b.slots <- struct{}{}:
+		return func() { <-b.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // countEvery is how often the rows are counted.

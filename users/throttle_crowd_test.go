@@ -1,12 +1,15 @@
 package users
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
+	"gatehouse/users/password"
 	"gatehouse/users/rate"
 )
 
@@ -46,4 +49,48 @@ func TestCrowdedBudgetsAreShared(t *testing.T) {
 			t.Errorf("%d rows, want %d at most", rows, most)
 		}
 	})
+}
+
+// A flood of attempts leaves connections to others.
+func TestAttemptsWaitForEachOther(t *testing.T) {
+	b := newBudgets()
+	var leave []func()
+	for range chargesAtOnce {
+		done, err := b.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, done)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.enter(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("who goes away: %v", err)
+	}
+	var crowd sync.WaitGroup
+	for range chargesWaiting {
+		crowd.Go(func() {
+			done, err := b.enter(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			done()
+		})
+	}
+	for until := time.Now().Add(time.Minute); b.waiting.Load() < chargesWaiting && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := b.enter(t.Context()); !errors.Is(err, password.ErrBusy) {
+		t.Errorf("one too many: %v", err)
+	}
+	for _, done := range leave {
+		done()
+	}
+	crowd.Wait()
+	if done, err := b.enter(t.Context()); err != nil {
+		t.Error(err)
+	} else {
+		done()
+	}
 }

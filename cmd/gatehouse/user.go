@@ -84,7 +84,7 @@ func (p *program) userAdd() *cobra.Command {
 					Username: args[0], Password: plain, Email: a.email, FirstName: a.firstName, LastName: a.lastName,
 					Groups: a.groups, Staff: a.staff, Superuser: a.superuser, Attributes: attributes,
 				})
-				if err := act.on(user).with("groups", a.groups).end(err); err != nil {
+				if err := act.on(user).with("groups", user.Groups).end(err); err != nil {
 					return explain(err, args[0])
 				}
 				return p.report(asJSON, user, "added")
