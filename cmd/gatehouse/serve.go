@@ -62,7 +62,8 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 		return err
 	}
 	s.follow(reloader)
-	if err := lint(ctx, loaded, s.current.Load(), s.store); err != nil {
+	// To its end, although the program may be told to stop meanwhile.
+	if err := lint(context.WithoutCancel(ctx), loaded, s.current.Load(), s.store); err != nil {
 		logger.Warn("not all of the configuration could be looked at", slog.Any("error", err))
 	}
 	p.warn(loaded)
