@@ -130,8 +130,8 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 	if !g.logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 20)
-	attrs = append(attrs,
+	room := g.access.room()
+	attrs := append(room.attrs[:0],
 		slog.String("method", redact(in.Method)),
 		slog.String("host", redact(d.Host)),
 		slog.String("path", redact(d.Path.Decoded)),
@@ -177,10 +177,8 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 	if len(g.logged) > 0 {
 		attrs = append(attrs, g.loggedHeaders(in.Header))
 	}
-	// Not by the logger: it would find out which line of ours this is, and nobody wants to know.
-	record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
-	record.AddAttrs(attrs...)
-	_ = g.logger.Handler().Handle(ctx, record)
+	room.attrs = attrs
+	g.access.write(ctx, g.logger, room)
 }
 
 // loggedHeaders are those of log.headers that the request has.

@@ -46,6 +46,7 @@ type Gateway struct {
 	tokenHeader  tokenHeader
 	buffers      *bufferPool
 	logger       *slog.Logger
+	access       accessLog
 	errorLog     *log.Logger
 	now          func() time.Time
 	security     map[*route.Route]*security
@@ -94,6 +95,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	if g.now == nil {
 		g.now = time.Now
 	}
+	g.access.lines, _ = g.logger.Handler().(lineTaker)
 	g.errorLog = slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn)
 
 	faults := cfg.Server.faults()

@@ -110,5 +110,15 @@ func newBatchingLogger(w io.Writer, level slog.Leveler, format string) (logger *
 		return newLoggerOf(w, level, format), func() {} // a person looks on
 	}
 	l := newLines(w)
-	return slog.New(prompt{newLoggerOf(l, level, format).Handler(), l}), l.hurry
+	p := prompt{newLoggerOf(l, level, format).Handler(), l}
+	if _, isJSON := p.Handler.(*slog.JSONHandler); isJSON {
+		return slog.New(promptJSON{p}), l.hurry
+	}
+	return slog.New(p), l.hurry
 }
+
+// promptJSON is a prompt that takes lines of the access log as they are to stand there.
+type promptJSON struct{ prompt }
+
+// TakeLine writes a line, as prompt does of a request.
+func (p promptJSON) TakeLine(line []byte) { _, _ = p.lines.Write(line) }
