@@ -87,6 +87,7 @@ func (g *Gateway) assert(d *Decision) *Refusal {
 	if err != nil {
 		return refuseUndecided(fmt.Errorf("signing an assertion: %w", err))
 	}
-	d.Identity[a.header] = []string{token}
+	// Into a list of its own: what is there may be remembered.
+	d.Identity = append(slices.Clip(d.Identity), identity.Line{Name: a.header, Values: []string{token}})
 	return nil
 }

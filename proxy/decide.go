@@ -21,7 +21,7 @@ type Decision struct {
 
 	Match     route.Match       // zero for an endpoint of gatehouse itself
 	Principal *tokens.Principal // nil: anonymous
-	Identity  http.Header       // what the upstream is told about the principal
+	Identity  identity.Lines    // what the upstream is told about the principal
 	Reported  *Refusal          // what the policy would have refused, where it only reports
 	Check     bool              // another proxy asks; nothing is forwarded
 	Ignored   string            // why a bad token counts as none, where the policy says so

@@ -217,7 +217,7 @@ func (g *Gateway) answerCheck(w http.ResponseWriter, in, original *http.Request,
 	if refusal == nil {
 		header := w.Header()
 		for _, name := range d.headers.Names() {
-			header[name] = []string{strings.Join(d.Identity[name], "")} // one, or none
+			header[name] = []string{d.Identity.Get(name)} // or none
 		}
 		header.Set("X-Request-Id", d.RequestID)
 		header.Set("Cache-Control", "no-store")

@@ -1,9 +1,9 @@
 package proxy
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/proxy/identity"
@@ -21,8 +21,8 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 	d.upstream = d.line.Upstream()
 	d.headers = g.headersFor(d.Match.Route.To)
 	if d.Principal != nil {
-		d.Identity = make(http.Header)
-		if err := d.headers.Set(d.Identity, person(d.Principal)); err != nil {
+		var err error
+		if d.Identity, err = told(d.headers, d.Principal); err != nil {
 			return refuseIdentity(err)
 		}
 		if refusal := g.assert(d); refusal != nil {
@@ -86,7 +86,33 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 	if prefix := d.Match.Aim().Prefix(); prefix != "" {
 		header["X-Forwarded-Prefix"] = []string{prefix}
 	}
-	maps.Copy(header, d.Identity)
+	for i := range d.Identity {
+		header[d.Identity[i].Name] = d.Identity[i].Values
+	}
+}
+
+// telling is what is told about an account by headers, remembered with the account.
+type telling struct {
+	by    *identity.Headers
+	lines identity.Lines
+}
+
+// told is what an upstream is told about a principal. Where no claim has a part in it, it
+// follows from the account and the configuration alone.
+func told(by *identity.Headers, p *tokens.Principal) (identity.Lines, error) {
+	if p.Derived == nil || !by.OfAccount() {
+		return by.Lines(person(p))
+	}
+	if known, ok := p.Derived.Load().(*telling); ok && known.by == by {
+		return known.lines, nil
+	}
+	lines, err := by.Lines(person(p))
+	if err != nil {
+		return nil, err
+	}
+	lines = slices.Clip(lines)
+	p.Derived.Store(&telling{by, lines})
+	return lines, nil
 }
 
 // person is what identity headers may say about a principal.

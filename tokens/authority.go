@@ -76,7 +76,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	}
 	a.verifier = &Verifier{
 		cfg: cfg, ring: ring, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
-		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes),
+		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes), late: newVerified(cfg.CacheBytes / latePart),
 	}
 	if parts.Before != nil {
 		for issuer, t := range trusted {

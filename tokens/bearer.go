@@ -42,12 +42,21 @@ func (v *Verifier) checkClass(ctx context.Context, claims drf.Object) error {
 // checkRevoked refuses the claims of a token that was revoked by its id. Access tokens
 // cannot be, so most requests ask nothing. SimpleJWT does not look for a token that it
 // takes for untyped; here what is revoked opens nothing.
-func (v *Verifier) checkRevoked(ctx context.Context, claims drf.Object) error {
-	if !v.ownStore || v.cfg.typeClaim() != "" && text(claims, v.cfg.TokenTypeClaim) == typeAccess {
+func (v *Verifier) checkRevoked(ctx context.Context, b *bearer) error {
+	if b.by != nil || b.isAccess || !v.ownStore {
 		return nil
 	}
+	return v.checkRevokedID(ctx, b.claims, b.id)
+}
+
+// isAccess tells whether claims are those of an access token.
+func (v *Verifier) isAccess(claims drf.Object) bool {
+	return v.cfg.typeClaim() != "" && text(claims, v.cfg.TokenTypeClaim) == typeAccess
+}
+
+func (v *Verifier) checkRevokedID(ctx context.Context, claims drf.Object, id string) error {
 	// It has an id: of no type that opens routes would it be else.
-	revoked, err := v.store.LiveRevoked(ctx, v.idOf(claims))
+	revoked, err := v.store.LiveRevoked(ctx, id)
 	if err != nil {
 		return err
 	}

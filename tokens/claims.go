@@ -66,26 +66,46 @@ func (v *Verifier) checkRegistered(claims drf.Object, now time.Time) string {
 
 // checkTimes looks at iat, nbf and exp, as far as they are there.
 func (v *Verifier) checkTimes(claims drf.Object, now time.Time) string {
+	t, ok := timesOf(claims)
+	if !ok {
+		return textInvalid
+	}
+	return t.fault(now, v.cfg.Leeway)
+}
+
+// times are iat, nbf and exp of a token, in seconds; where one is missing, a time that
+// excludes nothing.
+type times struct{ from, end float64 }
+
+// timesOf reads them. It is not ok if one is no time: of such a token nothing else is said.
+func timesOf(claims drf.Object) (t times, ok bool) {
+	t = times{math.Inf(-1), math.Inf(1)}
+	for _, name := range []string{"iat", "nbf", "exp"} {
+		value, there := claims.Get(name)
+		if !there {
+			continue
+		}
+		at, ok := numericDate(value, name == "nbf")
+		switch {
+		case !ok:
+			return t, false
+		case name == "exp":
+			t.end = at
+		default:
+			t.from = max(t.from, at)
+		}
+	}
+	return t, true
+}
+
+// fault is the text of what is wrong with the times, or "".
+func (t times) fault(now time.Time, leeway time.Duration) string {
 	seconds := float64(now.UnixMicro()) / 1e6
-	leeway := v.cfg.Leeway.Seconds()
-	if value, there := claims.Get("iat"); there {
-		if iat, ok := numericDate(value, false); !ok || iat > seconds+leeway {
-			return textInvalid
-		}
-	}
-	if value, there := claims.Get("nbf"); there {
-		if nbf, ok := numericDate(value, true); !ok || nbf > seconds+leeway {
-			return textInvalid
-		}
-	}
-	if value, there := claims.Get("exp"); there {
-		exp, ok := numericDate(value, false)
-		if !ok {
-			return textInvalid
-		}
-		if exp <= seconds-leeway {
-			return textExpired
-		}
+	switch {
+	case t.from > seconds+leeway.Seconds():
+		return textInvalid
+	case t.end <= seconds-leeway.Seconds():
+		return textExpired
 	}
 	return ""
 }

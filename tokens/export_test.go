@@ -10,7 +10,7 @@ func (v *Verifier) Remembered() (entries int, size int64) {
 		s.mu.RLock()
 		entries += len(s.ring)
 		size += s.size
-		if len(s.ring) != len(s.byToken) {
+		if len(s.ring) != len(s.byHash) {
 			panic("ring and map do not hold the same")
 		}
 		s.mu.RUnlock()
@@ -20,3 +20,6 @@ func (v *Verifier) Remembered() (entries int, size int64) {
 
 // Look looks at the key directory, as the clock does.
 func (a *Authority) Look() error { return a.verifier.ring.look() }
+
+// KnowsLate tells whether a token is known to have expired.
+func (v *Verifier) KnowsLate(token string) bool { return v.late.get(token) != nil }

@@ -133,5 +133,5 @@ func (a *Authority) isOver(r *http.Request, claims drf.Object, t users.Token) (b
 	if errors.Is(err, users.ErrNotFound) {
 		return false, nil
 	}
-	return isBefore(claims, user), err
+	return isBefore(claims, &user), err
 }

@@ -29,39 +29,47 @@ func (v *Verifier) idOf(claims drf.Object) string {
 
 // liveOwner is the user whom a claim names, as the store holds them for requests that
 // are forwarded; users.ErrNotFound if it names nobody.
-func (v *Verifier) liveOwner(ctx context.Context, id any) (users.User, error) {
-	by, number, name, ok := v.readOwner(id)
+func (v *Verifier) liveOwner(ctx context.Context, o owner) (*users.Shared, error) {
 	switch {
-	case !ok:
-		return users.User{}, users.ErrNotFound
-	case by == users.ByID:
-		return v.store.LiveUser(ctx, number)
+	case !o.ok:
+		return nil, users.ErrNotFound
+	case o.by == users.ByID:
+		return v.store.SharedUser(ctx, o.number)
 	}
-	return v.store.LiveUserBy(ctx, by, name)
+	user, err := v.store.LiveUserBy(ctx, o.by, o.name)
+	return &users.Shared{User: user}, err
 }
 
 // owner asks the store itself, not what was held of it: a refresh is rare, and must
 // not outlive its user.
 func (v *Verifier) owner(ctx context.Context, id any) (users.User, error) {
-	by, number, name, ok := v.readOwner(id)
+	o := v.readOwner(id)
 	switch {
-	case !ok:
+	case !o.ok:
 		return users.User{}, users.ErrNotFound
-	case by == users.ByID:
-		return v.store.UserByID(ctx, number)
+	case o.by == users.ByID:
+		return v.store.UserByID(ctx, o.number)
 	}
-	return v.store.UserBy(ctx, by, name)
+	return v.store.UserBy(ctx, o.by, o.name)
+}
+
+// owner is whom a claim names: by a number, or by a name.
+type owner struct {
+	by     users.Column
+	number int64
+	name   string
+	ok     bool // it can be either
 }
 
 // readOwner reads the claim as tokens.user_id_field says: a number for the id, else a
-// name. It is not ok where the claim can be neither.
-func (v *Verifier) readOwner(id any) (by users.Column, number int64, name string, ok bool) {
-	if by = users.Column(v.cfg.UserIDField); by == users.ByID {
-		number, ok = userNumber(id)
-		return by, number, "", ok
+// name.
+func (v *Verifier) readOwner(id any) (o owner) {
+	if o.by = users.Column(v.cfg.UserIDField); o.by == users.ByID {
+		o.number, o.ok = userNumber(id)
+	} else {
+		o.name, o.ok = nameText(id)
 	}
-	name, ok = nameText(id)
-	return by, 0, name, ok
+	return o
 }
 
 // nameText reads a name or an address; a number is its digits, as Python makes them.

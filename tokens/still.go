@@ -15,21 +15,23 @@ func (v *Verifier) Still(ctx context.Context, p *Principal) (*Principal, error) 
 	if v.store == nil || p.User.ID == 0 {
 		return p, nil // nobody remembers them
 	}
-	user, err := v.store.LiveUser(ctx, p.User.ID)
+	user, err := v.store.SharedUser(ctx, p.User.ID)
 	switch {
 	case errors.Is(err, users.ErrNotFound):
 		return nil, v.reject("user_not_found", "User not found", "user_not_found")
 	case err != nil:
 		return nil, err
 	}
-	if err := v.checkUser(ctx, p.Claims, user); err != nil {
+	if err := v.checkUser(ctx, p.Claims, users.FamilyOf(v.idOf(p.Claims)), &user.User); err != nil {
 		return nil, err
 	}
-	if err := v.checkRevoked(ctx, p.Claims); err != nil {
-		return nil, err
+	if v.ownStore && !v.isAccess(p.Claims) {
+		if err := v.checkRevokedID(ctx, p.Claims, v.idOf(p.Claims)); err != nil {
+			return nil, err
+		}
 	}
 	now := *p
-	now.User = user
+	now.User, now.Derived = user.User, &user.Derived
 	return &now, nil
 }
 

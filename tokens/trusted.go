@@ -286,7 +286,7 @@ func (v *Verifier) verifyForeign(ctx context.Context, t *trusted, claims drf.Obj
 		return nil, err
 	case !user.IsActive:
 		return nil, v.reject("user_inactive", "User is inactive", "user_inactive")
-	case isBefore(claims, user):
+	case isBefore(claims, &user):
 		return nil, v.rejectToken(textBlacklisted)
 	}
 	p.UserID, p.User = decimal(user.ID), user

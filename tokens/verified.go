@@ -15,16 +15,19 @@ import (
 // claims, so that a client's next request costs no signature check. It belongs to
 // one Verifier: other keys make another Verifier, which remembers nothing.
 //
-// Only what follows from the token's bytes and the key is held. What depends on the
-// moment (the times, the end of the key) or on the world (issuer and audience wanted,
-// the user) is looked at for each request. Tokens that are refused are never held,
-// so garbage pushes nothing out.
+// Only what follows from the token's bytes, the key and the configuration of the
+// Verifier is held. What depends on the moment (the times, the end of the key) or on
+// the world (the user, what was revoked) is looked at for each request. Tokens that are
+// refused are never held beside good ones, so garbage pushes nothing out.
 //
 // A nil *verified remembers nothing. It is safe for concurrent use.
 type verified struct {
 	seed   maphash.Seed
 	shards [verifiedShards]verifiedShard
 }
+
+// latePart is the part of the bytes for tokens that have expired, on top of the rest.
+const latePart = 32
 
 // verifiedShards is how many locks share the work: more than the processors that
 // would wait for one another.
@@ -35,24 +38,24 @@ const verifiedShards = 16
 // since it came by last, and what has expired in any case. A reader so marks an entry
 // and moves nothing, and a read lock is enough.
 type verifiedShard struct {
-	mu      sync.RWMutex
-	byToken map[string]*verifiedToken
-	ring    []*verifiedToken // the same, in the order of the hand
-	hand    int
-	size    int64 // of all entries, in bytes
-	most    int64
+	mu     sync.RWMutex
+	byHash map[uint64]*verifiedToken // of two with one hash the first
+	ring   []*verifiedToken          // the same, in the order of the hand
+	hand   int
+	size   int64 // of all entries, in bytes
+	most   int64
 }
 
 // verifiedToken is immutable but for used and at.
 type verifiedToken struct {
-	token  string // in full: no two tokens can be taken for one another
-	claims drf.Object
-	key    *keys.Key // whose signature it has
-	by     *trusted  // whose key it is; nil: ours
-	end    time.Time // exp with the leeway: no use behind it
-	size   int64
-	used   atomic.Bool // since the hand was here
-	at     int         // in the ring; guarded by the shard
+	token string // in full: no two tokens can be taken for one another
+	hash  uint64 // of it, by the seed
+	bearer
+	key  *keys.Key // whose signature it has
+	end  time.Time // no use behind it
+	size int64
+	used atomic.Bool // since the hand was here
+	at   int         // in the ring; guarded by the shard
 }
 
 // newVerified returns a cache of at most that many bytes, or nil for none.
@@ -62,45 +65,48 @@ func newVerified(most int64) *verified {
 	}
 	c := &verified{seed: maphash.MakeSeed()}
 	for i := range c.shards {
-		c.shards[i].byToken = make(map[string]*verifiedToken)
+		c.shards[i].byHash = make(map[uint64]*verifiedToken)
 		c.shards[i].most = most / verifiedShards
 	}
 	return c
 }
 
-func (c *verified) shard(token string) *verifiedShard {
-	return &c.shards[maphash.String(c.seed, token)%verifiedShards]
-}
+func (c *verified) shard(hash uint64) *verifiedShard { return &c.shards[hash%verifiedShards] }
 
 // get returns what is known of a token, or nil.
 func (c *verified) get(token string) *verifiedToken {
 	if c == nil {
 		return nil
 	}
-	s := c.shard(token)
+	hash := maphash.String(c.seed, token)
+	s := c.shard(hash)
 	s.mu.RLock()
-	e := s.byToken[token]
+	e := s.byHash[hash]
 	s.mu.RUnlock()
-	if e != nil && !e.used.Load() { // written once, not by every request anew
+	if e == nil || e.token != token { // the whole of it: hashes prove nothing
+		return nil
+	}
+	if !e.used.Load() { // written once, not by every request anew
 		e.used.Store(true)
 	}
 	return e
 }
 
 // put remembers a token. One that would take more than a shard's bytes is not.
-func (c *verified) put(token string, claims drf.Object, key *keys.Key, by *trusted, end, now time.Time) {
+func (c *verified) put(token string, b *bearer, key *keys.Key, end, now time.Time) {
 	if c == nil {
 		return
 	}
-	s := c.shard(token)
-	e := &verifiedToken{claims: claims, key: key, by: by, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(claims)}
+	hash := maphash.String(c.seed, token)
+	s := c.shard(hash)
+	e := &verifiedToken{hash: hash, bearer: *b, key: key, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(b.claims)}
 	if e.size > s.most {
 		return
 	}
 	e.token = strings.Clone(token) // not the header that it is a part of
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byToken[token] != nil {
+	if s.byHash[hash] != nil {
 		return
 	}
 	// Two steps for each that comes: what has expired goes sooner or later also where
@@ -121,16 +127,16 @@ func (c *verified) put(token string, claims drf.Object, key *keys.Key, by *trust
 	}
 	e.at = len(s.ring)
 	s.ring = append(s.ring, e)
-	s.byToken[e.token] = e
+	s.byHash[hash] = e
 	s.size += e.size
 }
 
 // drop forgets a token.
 func (c *verified) drop(e *verifiedToken) {
-	s := c.shard(e.token)
+	s := c.shard(e.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byToken[e.token] == e {
+	if s.byHash[e.hash] == e {
 		s.remove(e)
 	}
 }
@@ -149,13 +155,13 @@ func (s *verifiedShard) remove(e *verifiedToken) {
 	s.ring[e.at].at = e.at
 	s.ring[last] = nil
 	s.ring = s.ring[:last]
-	delete(s.byToken, e.token)
+	delete(s.byHash, e.hash)
 	s.size -= e.size
 }
 
 // verifiedOverhead is what an entry takes besides its token and claims, in bytes: the
 // struct, its places in map and ring with their slack.
-const verifiedOverhead = 256
+const verifiedOverhead = 384
 
 // sizeOf is about what a decoded value takes, in bytes. Strings may share the text
 // that they were decoded from, which put counts with the token.

@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/tokens/drf"
@@ -27,6 +28,7 @@ type Verifier struct {
 	rejections map[string]*Rejection // by text
 	now        func() time.Time
 	seen       *verified // nil: each token is checked anew
+	late       *verified // tokens that were good once; nil: likewise
 }
 
 // Principal is whom a good token belongs to. It must not be changed.
@@ -37,51 +39,54 @@ type Principal struct {
 	TokenID string     // jti
 	Issuer  string     // of a trusted issuer its name; "" where the token is ours
 	Expires time.Time  // exp; with the leeway added, no request passes behind it
+
+	// Derived remembers what a room above has made of UserID and User, and of nothing
+	// else: the next principal with the same account has it too. nil: nothing is.
+	Derived *atomic.Value
 }
 
 // Verify takes a bearer token as a protected view of SimpleJWT does. The error is a
 // *Rejection if the token is refused, and any other if that could not be decided.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	claims, by, err := v.readBearer(ctx, token)
+	t, err := v.readBearer(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if by != nil {
-		return v.verifyForeign(ctx, by, claims)
+	if t.by != nil {
+		return v.verifyForeign(ctx, t.by, t.claims)
 	}
 	if !v.ownStore {
-		return v.named(claims)
+		return v.named(t.claims)
 	}
-	id, there := claims.Get(v.cfg.UserIDClaim)
-	if !there {
+	if !t.names {
 		return nil, v.reject("no_user_claim", "Token contained no recognizable user identification", codeInvalid)
 	}
-	user, err := v.liveOwner(ctx, id)
+	user, err := v.liveOwner(ctx, t.owner)
 	switch {
 	case errors.Is(err, users.ErrNotFound):
 		return nil, v.reject("user_not_found", "User not found", "user_not_found")
 	case err != nil:
 		return nil, err
 	}
-	if err := v.checkUser(ctx, claims, user); err != nil {
+	if err := v.checkUser(ctx, t.claims, t.family, &user.User); err != nil {
 		return nil, err
 	}
 	return &Principal{
-		UserID: decimal(user.ID), User: user, Claims: claims,
-		TokenID: v.idOf(claims), Expires: expiry(claims),
+		UserID: decimal(user.ID), User: user.User, Claims: t.claims,
+		TokenID: t.id, Expires: t.expires, Derived: &user.Derived,
 	}, nil
 }
 
-// checkUser refuses a token whose user may not use it any more.
-func (v *Verifier) checkUser(ctx context.Context, claims drf.Object, user users.User) error {
+// checkUser refuses a token, which is of that session, whose user may not use it any more.
+func (v *Verifier) checkUser(ctx context.Context, claims drf.Object, family users.Family, user *users.User) error {
 	switch {
 	case !user.IsActive && !v.cfg.AcceptInactive:
 		return v.reject("user_inactive", "User is inactive", "user_inactive")
-	case !v.cfg.samePassword(claims, user):
+	case !v.cfg.samePassword(claims, *user):
 		return v.reject("password_changed", textPassword, "password_changed")
 	}
 	// Behind the user: of one who is gone or disabled, that is said.
-	switch gone, err := v.store.SessionEnded(ctx, users.FamilyOf(v.idOf(claims))); {
+	switch gone, err := v.store.SessionEnded(ctx, family); {
 	case err != nil:
 		return err
 	case gone || isBefore(claims, user):
@@ -93,7 +98,7 @@ func (v *Verifier) checkUser(ctx context.Context, claims drf.Object, user users.
 // isBefore tells whether a token was made in a second before the one in which all
 // sessions of its user were ended. It is for tokens that others made: ours are known
 // by their session. A token that does not say when it was made is of before.
-func isBefore(claims drf.Object, user users.User) bool {
+func isBefore(claims drf.Object, user *users.User) bool {
 	if user.SessionsEnded.IsZero() {
 		return false
 	}
@@ -102,41 +107,94 @@ func isBefore(claims drf.Object, user users.User) bool {
 	return int64(made) < user.SessionsEnded.Unix()
 }
 
+// bearer is what a good token says, and what follows from that alone: the token's bytes
+// and the configuration, which a Verifier never changes.
+type bearer struct {
+	claims drf.Object
+	by     *trusted // whose token it is; nil: ours
+	times  times
+
+	// Of ours:
+	names    bool         // somebody
+	owner    owner        // whom
+	id       string       // jti
+	family   users.Family // the session
+	expires  time.Time
+	isAccess bool // it is of the type that cannot be revoked
+}
+
+func (v *Verifier) bearerOf(claims drf.Object, by *trusted) *bearer {
+	b := &bearer{claims: claims, by: by, expires: expiry(claims)}
+	b.times, _ = timesOf(claims)
+	if by == nil {
+		b.id = v.idOf(claims)
+		b.family = users.FamilyOf(b.id)
+		b.isAccess = v.isAccess(claims)
+		var id any
+		if id, b.names = claims.Get(v.cfg.UserIDClaim); b.names {
+			b.owner = v.readOwner(id)
+		}
+	}
+	return b
+}
+
 // readBearer is read for a token of one of the types that open routes, or of a trusted
-// issuer (by). The signature and the text are looked at once for a token that comes
-// again, all else each time.
-func (v *Verifier) readBearer(ctx context.Context, token string) (claims drf.Object, by *trusted, err error) {
+// issuer. What follows from the text and the key is found out once for a token that
+// comes again; the times, the key and what was revoked are looked at each time.
+func (v *Verifier) readBearer(ctx context.Context, token string) (*bearer, error) {
 	now := v.now()
 	if e := v.seen.get(token); e != nil {
-		if v.holds(e, now) {
-			if fault := v.checkSeen(e, now); fault != "" {
-				v.seen.drop(e)
-				return nil, nil, v.rejectToken(fault)
-			}
-			if e.by != nil {
-				return e.claims, e.by, nil
-			}
-			return e.claims, nil, v.checkRevoked(ctx, e.claims)
+		switch {
+		case !v.holds(e, now):
+			v.seen.drop(e) // another key may have the same secret
+		case e.times.fault(now, v.cfg.Leeway) != "":
+			v.seen.drop(e)
+			return nil, v.rejectToken(e.times.fault(now, v.cfg.Leeway))
+		default:
+			return &e.bearer, v.checkRevoked(ctx, &e.bearer)
 		}
-		v.seen.drop(e) // another key may have the same secret
+	}
+	if v.isLate(token, now) {
+		return nil, v.rejectToken(textExpired)
 	}
 	claims, key, by, fault, err := v.readAt(ctx, token, now)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if fault != "" {
-		return nil, nil, v.rejectToken(fault)
+		if fault == textExpired {
+			b := &bearer{by: by}
+			b.times, _ = timesOf(claims)
+			v.late.put(token, b, key, now.Add(lateKept), now)
+		}
+		return nil, v.rejectToken(fault)
 	}
 	if by == nil {
 		if err := v.checkClass(ctx, claims); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	v.seen.put(token, claims, key, by, expiry(claims).Add(v.cfg.Leeway), now)
-	if by != nil {
-		return claims, by, nil
+	b := v.bearerOf(claims, by)
+	v.seen.put(token, b, key, b.expires.Add(v.cfg.Leeway), now)
+	return b, v.checkRevoked(ctx, b)
+}
+
+// lateKept is for how long a token is known to have expired.
+const lateKept = 10 * time.Minute
+
+// isLate tells whether a token was found to be well signed and expired before: clients
+// that do not notice go on asking with it. They have memory of their own, which takes
+// none from the tokens that are good, and what is remembered opens nothing.
+func (v *Verifier) isLate(token string, now time.Time) bool {
+	e := v.late.get(token)
+	if e == nil {
+		return false
 	}
-	return claims, nil, v.checkRevoked(ctx, claims)
+	if v.holds(e, now) && e.times.fault(now, v.cfg.Leeway) == textExpired {
+		return true
+	}
+	v.late.drop(e) // the key has gone, or the clock was wrong
+	return false
 }
 
 // holds tells whether the key of a remembered token still counts.
@@ -145,13 +203,6 @@ func (v *Verifier) holds(e *verifiedToken, now time.Time) bool {
 		return e.by.source.Holds(e.key)
 	}
 	return v.ring.set.Load().Holds(e.key, now)
-}
-
-func (v *Verifier) checkSeen(e *verifiedToken, now time.Time) string {
-	if e.by != nil {
-		return v.checkForeign(e.by, e.claims, now)
-	}
-	return v.checkRegistered(e.claims, now)
 }
 
 // read returns the claims of a token that is signed by one of our keys, is of now,
@@ -164,10 +215,13 @@ func (v *Verifier) read(token string) (drf.Object, string) {
 		return nil, textInvalid
 	}
 	claims, _, fault := v.readOurs(p, nil, now)
-	if fault == "" && v.issuerOf(claims) != nil {
+	switch {
+	case fault != "":
+		return nil, fault
+	case v.issuerOf(claims) != nil:
 		return nil, textInvalid // whatever key has signed it, it is not ours
 	}
-	return claims, fault
+	return claims, ""
 }
 
 // readAt is read for tokens of trusted issuers too. What a token says of its issuer
@@ -190,7 +244,8 @@ func (v *Verifier) readAt(ctx context.Context, token string, now time.Time) (cla
 	return claims, key, nil, fault, nil
 }
 
-// readOurs checks a token of ours. The claims are nil where they are not read yet.
+// readOurs checks a token of ours. The claims are nil where they are not read yet. Where
+// they are at fault, they and the key are returned too.
 func (v *Verifier) readOurs(p parts, claims drf.Object, now time.Time) (drf.Object, *keys.Key, string) {
 	key := v.signer(p, now)
 	if key == nil {
@@ -202,10 +257,7 @@ func (v *Verifier) readOurs(p parts, claims drf.Object, now time.Time) (drf.Obje
 			return nil, nil, textInvalid
 		}
 	}
-	if fault := v.checkRegistered(claims, now); fault != "" {
-		return nil, nil, fault
-	}
-	return claims, key, ""
+	return claims, key, v.checkRegistered(claims, now)
 }
 
 // signer is the key whose signature the token has, or nil.

@@ -147,8 +147,8 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	l := newLive()
 	now := time.Now()
 	for id := range int64(3 * liveUsers) {
-		l.put(id, account, User{ID: id}, now, 0)
-		l.put(-id-1, noAccount, User{}, now, 0)
+		l.put(id, account, &Shared{User: User{ID: id}}, now, 0)
+		l.put(-id-1, noAccount, nil, now, 0)
 	}
 	if l.users.Len() != liveUsers || l.none.Len() != liveNone {
 		t.Errorf("%d accounts and %d numbers are held", l.users.Len(), l.none.Len())
@@ -156,7 +156,7 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	if _, what, _ := l.get(3*liveUsers-1, now); what != account {
 		t.Error("the latest account was pushed out")
 	}
-	l.put(3*liveUsers-1, noAccount, User{}, now, 0)
+	l.put(3*liveUsers-1, noAccount, nil, now, 0)
 	if _, what, _ := l.get(3*liveUsers-1, now); what != noAccount {
 		t.Error("a deleted account is still held")
 	}
@@ -172,7 +172,7 @@ func TestReadFromBeforeADropIsNotHeld(t *testing.T) {
 		now := time.Now()
 		_, _, generation := l.get(1, now)
 		drop(l)
-		l.put(1, account, User{ID: 1, Username: "from before"}, now, generation)
+		l.put(1, account, &Shared{User: User{ID: 1, Username: "from before"}}, now, generation)
 		if u, what, _ := l.get(1, now); what != nothing {
 			t.Errorf("drop %s: %v is held", name, u)
 		}

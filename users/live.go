@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -22,26 +23,47 @@ const (
 // answers [ErrNotFound], which is held alike. When the database cannot be read the
 // answer is that error, and what was held before only as far as [Outage] says so.
 func (s *Store) LiveUser(ctx context.Context, id int64) (User, error) {
+	u, err := s.SharedUser(ctx, id)
+	if err != nil {
+		return User{}, err
+	}
+	return u.User, nil
+}
+
+// Shared is an account as it was read once, for all who ask for it until it is read
+// anew. It must not be changed.
+type Shared struct {
+	User
+
+	// Derived remembers what somebody has made of the account alone: it ends with it.
+	Derived atomic.Value
+}
+
+// SharedUser is LiveUser without a copy.
+func (s *Store) SharedUser(ctx context.Context, id int64) (*Shared, error) {
 	now := s.now()
 	u, held, generation := s.live.get(id, now)
 	switch held {
 	case account:
 		return u, nil
 	case noAccount:
-		return User{}, ErrNotFound
+		return nil, ErrNotFound
 	}
-	u, err := s.UserByID(ctx, id)
+	read, err := s.UserByID(ctx, id)
+	shared := &Shared{User: read}
 	switch {
 	case err == nil:
-		s.live.put(id, account, u, now, generation)
+		s.live.put(id, account, shared, now, generation)
 	case errors.Is(err, ErrNotFound):
-		s.live.put(id, noAccount, u, now, generation)
+		s.live.put(id, noAccount, nil, now, generation)
+		return nil, err
 	default:
 		if old, ok := s.live.before(id); ok && s.stale(err, now.Sub(old.at)) {
 			return old.user, nil
 		}
+		return nil, err
 	}
-	return u, err
+	return shared, nil
 }
 
 // live is the memory behind LiveUser, bounded in entries. Accounts and numbers
@@ -56,7 +78,7 @@ type live struct {
 }
 
 type liveUser struct {
-	user User
+	user *Shared
 	at   time.Time
 }
 
@@ -78,16 +100,16 @@ func newLive() *live {
 
 // get returns what is held of an account. If that is nothing, the generation must
 // be handed to put with what is read after this call.
-func (l *live) get(id int64, now time.Time) (User, held, uint64) {
+func (l *live) get(id int64, now time.Time) (*Shared, held, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, ok := l.users.Get(id); ok && fresh(e.at, now) {
 		return e.user, account, 0
 	}
 	if at, ok := l.none.Get(id); ok && fresh(at, now) {
-		return User{}, noAccount, 0
+		return nil, noAccount, 0
 	}
-	return User{}, nothing, l.generation
+	return nil, nothing, l.generation
 }
 
 // before returns what is held of an account, however old it is.
@@ -99,7 +121,7 @@ func (l *live) before(id int64) (liveUser, bool) {
 
 // put holds what was read, unless something was dropped since the read began: the
 // read may be older than the write that dropped it.
-func (l *live) put(id int64, what held, u User, at time.Time, generation uint64) {
+func (l *live) put(id int64, what held, u *Shared, at time.Time, generation uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.generation != generation {

@@ -195,6 +195,11 @@ func (h *Headers) Strip(hdr http.Header) {
 	}
 }
 
+// OfAccount reports whether Set writes nothing that depends on claims.
+func (h *Headers) OfAccount() bool {
+	return !slices.ContainsFunc(h.set, func(s header) bool { return len(s.source.claim) > 0 })
+}
+
 // Person is the user as far as headers can tell. The zero Person is nobody.
 type Person struct {
 	UserID   string // never empty for a user
@@ -227,9 +232,39 @@ func (h *Headers) Set(out http.Header, p Person) error {
 	for i := range h.set {
 		delete(out, h.set[i].name)
 	}
-	if p.UserID == "" {
-		return nil
+	lines, err := h.Lines(p)
+	for i := range lines {
+		out[lines[i].Name] = lines[i].Values
 	}
+	return err
+}
+
+// Line is a header as it is sent.
+type Line struct {
+	Name   string
+	Values []string // one, and no room for another
+}
+
+// Lines are headers, each name once. They must not be changed.
+type Lines []Line
+
+// Get returns the value of a header in its own spelling, or "".
+func (l Lines) Get(name string) string {
+	for i := range l {
+		if l[i].Name == name {
+			return l[i].Values[0]
+		}
+	}
+	return ""
+}
+
+// Lines are the headers that Set writes.
+func (h *Headers) Lines(p Person) (Lines, error) {
+	if p.UserID == "" {
+		return nil, nil
+	}
+	lines := make(Lines, 0, len(h.set))
+	values := make([]string, len(h.set))
 	for i := range h.set {
 		name := h.set[i].name
 		value, ok := h.set[i].source.value(p)
@@ -237,12 +272,10 @@ func (h *Headers) Set(out http.Header, p Person) error {
 			continue
 		}
 		if len(value) > MaxValue {
-			for j := range h.set[:i] {
-				delete(out, h.set[j].name)
-			}
-			return &TooLong{name, len(value)}
+			return nil, &TooLong{name, len(value)}
 		}
-		out[name] = []string{value}
+		values[i] = value
+		lines = append(lines, Line{name, values[i : i+1 : i+1]})
 	}
-	return nil
+	return lines, nil
 }
