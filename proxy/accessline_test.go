@@ -15,7 +15,7 @@ func TestAnAccessLineIsThatOfSlog(t *testing.T) {
 	numbers := []float64{0, 0.001, 0.5, 1, 12.345, 1e6, 123456789.125, 1e20, 1e21, 1e-7, -3.25, math.MaxFloat64}
 	var lines [][]slog.Attr
 	for _, text := range texts {
-		lines = append(lines, []slog.Attr{slog.String("path", text), slog.String(text+"x", "y"), slog.GroupAttrs("headers", slog.String("Referer", text), slog.String("b", "c"))})
+		lines = append(lines, []slog.Attr{slog.String("path", text), slog.String(text+"x", "y"), slog.GroupAttrs("headers", slog.String("referer", text), slog.String("b", "c"))})
 	}
 	for _, number := range numbers {
 		lines = append(lines, []slog.Attr{slog.Float64("duration_ms", number), slog.Int64("bytes", int64(math.Mod(number, 1e9))), slog.Int("status", -1), slog.Bool("b", number > 1)})

@@ -71,14 +71,14 @@ func (g *Gateway) Explain(in *http.Request) *Explanation {
 func (g *Gateway) outgoing(in *http.Request, d *Decision) *http.Request {
 	var sent *http.Request
 	proxy := httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) { g.rewrite(d, pr.Out) },
+		Rewrite: func(pr *httputil.ProxyRequest) { g.rewrite(d, in, pr.Out) },
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
 			sent = out
 			return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: out}, nil
 		}),
 		ErrorLog: g.errorLog,
 	}
-	proxy.ServeHTTP(nowhere{header: http.Header{}}, in)
+	proxy.ServeHTTP(nowhere{header: http.Header{}}, bared(in))
 	return sent
 }
 

@@ -15,8 +15,8 @@ func (g *Gateway) Forwarded(in *http.Request) *http.Request {
 	if refusal != nil || d.local != nil {
 		return nil
 	}
-	out := in.Clone(in.Context())
-	g.rewrite(&d, out)
+	out := bared(in).Clone(in.Context())
+	g.rewrite(&d, in, out)
 	return out
 }
 

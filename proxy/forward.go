@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 		ModifyResponse: x.look,
 		ErrorHandler:   x.fail,
 	}
-	x.proxy.ServeHTTP(w, in)
+	x.proxy.ServeHTTP(w, bared(in))
 	return x.failure
 }
 
@@ -60,7 +61,7 @@ func (d *Decision) stickyKey() uint64 {
 const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
-	x.gateway.rewrite(x.decision, pr.Out)
+	x.gateway.rewrite(x.decision, x.in, pr.Out)
 }
 
 // look changes nothing in an answer but what it says about paths, and about CORS where
@@ -68,7 +69,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
 	x.decision.upstreamTook = x.gateway.now().Sub(x.began)
-	x.gateway.measured.answered(x.decision.upstream.Name(), x.decision.upstreamTook)
+	x.gateway.measured.answered(x.decision.upstream, x.decision.upstreamTook)
 	x.decision.publish(answer.Header, answer.Request.URL)
 	if x.decision.cors != nil {
 		x.decision.cors.Apply(answer.Header, x.in.Header)
@@ -77,7 +78,9 @@ func (x *exchange) look(answer *http.Response) error {
 		x.proxy.FlushInterval = 0 // nothing is still to come that what is there would wait for
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
-		x.stream = x.watch(answer)
+		if x.stream = x.watch(answer); x.stream == nil {
+			handOver(x.out.Header(), answer)
+		}
 		return nil
 	}
 	if !isHandshake(answer.Request.Header, answer.Header) {
@@ -85,6 +88,18 @@ func (x *exchange) look(answer *http.Response) error {
 	}
 	x.stream = x.tunnel(answer)
 	return nil
+}
+
+// handOver does what ReverseProxy would do next with the headers of an answer, without a
+// copy of each. By them it only knows event streams, which are not handed over.
+func handOver(to http.Header, answer *http.Response) {
+	for name, values := range answer.Header {
+		if before := to[name]; len(before) > 0 {
+			values = append(slices.Clip(before), values...)
+		}
+		to[name] = slices.Clip(values)
+	}
+	answer.Header = nil
 }
 
 // close ends what belongs to the exchange.

@@ -162,7 +162,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	g.limits = newLimits(g.table, parts.Before.budgets())
 	g.security = securityOf(cfg, g.table)
 	g.unwatch = parts.Verifier.Watch(g.changed)
-	g.measured = parts.Metrics.measure(g.table)
+	g.measured = parts.Metrics.measure(g.table, g.upstreams)
 	return g, nil
 }
 

@@ -78,11 +78,16 @@ type measured struct {
 	all       *Metrics
 	routes    map[*route.Route]*routeMetrics
 	unmatched *routeMetrics // endpoints of gatehouse, and what no route fits
+	firstHit  map[*upstream.Upstream]prometheus.Observer
 }
 
-func (m *Metrics) measure(table *route.Table) measured {
+func (m *Metrics) measure(table *route.Table, upstreams map[string]*upstream.Upstream) measured {
 	all := measured{all: m, unmatched: m.of("")}
 	if m != nil {
+		all.firstHit = make(map[*upstream.Upstream]prometheus.Observer, len(upstreams))
+		for _, up := range upstreams {
+			all.firstHit[up] = m.firstHit.WithLabelValues(up.Name())
+		}
 		all.routes = make(map[*route.Route]*routeMetrics)
 		for match := range table.Matches() {
 			if r := match.Route; all.routes[r] == nil {
@@ -122,9 +127,9 @@ func (m *measured) end(d *Decision, became outcome, status int, took time.Durati
 }
 
 // answered notes how long an upstream took to begin its answer.
-func (m *measured) answered(name string, took time.Duration) {
+func (m *measured) answered(up *upstream.Upstream, took time.Duration) {
 	if m.all != nil {
-		m.all.firstHit.WithLabelValues(name).Observe(took.Seconds())
+		m.firstHit[up].Observe(took.Seconds())
 	}
 }
 

@@ -37,11 +37,10 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 	return nil
 }
 
-// rewrite turns out, a copy of what the client sent, into what the upstream receives. out has lost
-// its hop-by-hop headers already; what is set here stays, whatever the client
-// wrote into Connection.
-func (g *Gateway) rewrite(d *Decision, out *http.Request) {
-	out.URL = &url.URL{
+// rewrite turns out, which ReverseProxy has made of bared(in), into what the upstream
+// receives. What is set here stays, whatever the client wrote into Connection.
+func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
+	*out.URL = url.URL{
 		// Scheme and Host are those of the server that the upstream chooses.
 		Path: d.target.Unescaped(), RawPath: d.target.Escaped,
 		// Opaque is what goes on the wire: the matched bytes. From Path and RawPath
@@ -57,7 +56,8 @@ func (g *Gateway) rewrite(d *Decision, out *http.Request) {
 	// may merge trailers into headers. None pass.
 	out.Trailer = nil
 
-	header := out.Header
+	header := passing(in.Header, out.Header)
+	out.Header = header
 	if upgrade := header["Upgrade"]; upgrade != nil && (len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket")) {
 		// h2c above all: behind it a connection is a tunnel that nobody looks into.
 		delete(header, "Upgrade")

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"maps"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// What a bared request has; nobody writes to them.
+var (
+	noHeader = http.Header{}
+	noURL    = url.URL{}
+)
+
+// bared is a request for ReverseProxy, which copies all that it is given, takes most of
+// it out again and reads the query: with the headers alone that it decides by. The others
+// join behind it, in rewrite, and so does the URL.
+func bared(in *http.Request) *http.Request {
+	out := *in
+	out.URL = &noURL
+	out.Header = noHeader
+	for _, name := range []string{"Connection", "Upgrade", "Te"} {
+		if values := in.Header[name]; values != nil {
+			if len(out.Header) == 0 {
+				out.Header = http.Header{}
+			}
+			out.Header[name] = values
+		}
+	}
+	return &out
+}
+
+// room is for the headers that are added to those of the client.
+const room = 12
+
+// passing are the headers of a client that ReverseProxy would pass on: all but those of
+// the connection. decided are those that it has made of a bared request.
+func passing(sent, decided http.Header) http.Header {
+	header := make(http.Header, len(sent)+room)
+	named := namedByConnection(sent["Connection"])
+	for name, values := range sent {
+		if !isOfConnection(name) && !slices.Contains(named, name) {
+			header[name] = slices.Clip(values)
+		}
+	}
+	maps.Copy(header, decided)
+	return header
+}
+
+// isOfConnection tells whether a header never passes (RFC 2616, section 13.5.1), or is
+// one of those by which others say how a request has come.
+func isOfConnection(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
+		return true
+	}
+	return false
+}
+
+// namedByConnection are the headers that Connection names (RFC 9110, section 7.6.1), in
+// canonical form.
+func namedByConnection(values []string) (names []string) {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			switch name = textproto.TrimString(name); name {
+			case "", "keep-alive": // nearly always, and that is never passed
+			default:
+				names = append(names, textproto.CanonicalMIMEHeaderKey(name))
+			}
+		}
+	}
+	return names
+}
