@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,13 +23,17 @@ func replicas(t *testing.T, n int, store users.Config, more string, names ...str
 	for i := range all {
 		dir := t.TempDir()
 		s := &site{address: freeAddress(t), binary: mustBuild(t), config: filepath.Join(dir, "gatehouse.yaml"), out: new(lockedBuffer)}
+		patience := "" // the machine may have much else to do
+		if store.Driver == "postgres" {
+			patience = ", acquire_timeout: 30s, statement_timeout: 30s"
+		}
 		writeFile(t, s.config, fmt.Sprintf(`
 server: { listen: %q, trusted_proxies: [127.0.0.1] }
-store: { driver: %s, dsn: %q }
+store: { driver: %s, dsn: %q%s }
 tokens: { keys: [{ kid: main, alg: HS256, secret_file: secret }] }
 upstreams: { app: { url: "http://127.0.0.1:1" } }
 routes: [{ to: app }]
-%s`, s.address, store.Driver, store.DSN, more))
+%s`, s.address, store.Driver, store.DSN, patience, more))
 		writeFile(t, filepath.Join(dir, "secret"), originalKey)
 		all[i] = s
 	}
@@ -96,4 +101,26 @@ func TestTwoGatewaysCountTogether(t *testing.T) {
 			t.Errorf("%d of 40 were throttled, want those after thirty", throttled)
 		}
 	})
+}
+
+// Who says themselves where they come from has one budget, whatever they say.
+func TestAttackThrottlingByAForgedAddress(t *testing.T) {
+	s := replicas(t, 1, users.Config{Driver: "sqlite", DSN: filepath.Join(t.TempDir(), "gatehouse.db")},
+		"login: { throttle: { enabled: true, per_account_and_network: 2/1h } }", "alice")[0]
+	text, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, s.config, strings.Replace(string(text), ", trusted_proxies: [127.0.0.1]", "", 1))
+	s.serve(t)
+	for i, header := range []string{"X-Forwarded-For", "X-Forwarded-For", "X-Forwarded-For", "X-Real-Ip", "Forwarded", "CF-Connecting-IP", "X_Forwarded_For"} {
+		value := fmt.Sprintf("192.0.2.%d", i)
+		if header == "Forwarded" {
+			value = "for=" + value
+		}
+		got := s.do(t, "POST", "/api/token/", "username=alice&password=wrong", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, header: {value}})
+		if want := map[bool]int{true: 401, false: 429}[i < 2]; got.StatusCode != want {
+			t.Errorf("attempt %d with %s: %d, want %d", i, header, got.StatusCode, want)
+		}
+	}
 }
