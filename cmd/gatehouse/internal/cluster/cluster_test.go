@@ -322,6 +322,43 @@ func (r *replica) memory() int {
 	return n << 10
 }
 
+// connections counts those that the process has to the database, by the system's table.
+func (r *replica) connections() (n int) {
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		fields := strings.Fields(line)
+		for _, l := range r.links {
+			// The far end, and that it is established.
+			if len(fields) > 3 && strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", l.port())) && fields[3] == "01" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// watchConnections counts them until the function that is returned is called, which
+// says how many there were at once.
+func (r *replica) watchConnections() func() int {
+	stop, most := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			n = max(n, r.connections())
+			select {
+			case <-stop:
+				most <- n
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	return sync.OnceValue(func() int { close(stop); return <-most })
+}
+
 // gauge returns a metric of the process without labels.
 func (r *replica) gauge(name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -26,7 +26,6 @@ type link struct {
 	changed   *sync.Cond
 	condition condition
 	pairs     map[*pair]bool
-	most      int // pairs at once
 }
 
 // pair is a connection over a link: of a client with the link, and of that with the
@@ -94,7 +93,6 @@ func (l *link) join(client net.Conn) {
 	p := &pair{client: client}
 	l.mu.Lock()
 	l.pairs[p] = true
-	l.most = max(l.most, len(l.pairs))
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
