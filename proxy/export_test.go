@@ -41,3 +41,6 @@ func (g *Gateway) Original(in *http.Request) (original *http.Request, ok bool) {
 func Patience(pause time.Duration, rate, came int64, waited time.Duration) time.Duration {
 	return (&body{pause: pause, rate: rate, came: came, waited: waited}).patience()
 }
+
+// Pacer is what each refusal of garbage waits for.
+func Pacer(n int, now func() time.Time) func() time.Duration { return newPacer(n, now).delay }

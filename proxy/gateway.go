@@ -54,6 +54,7 @@ type Gateway struct {
 	reports      reports
 	streams      streams
 	unwatch      func() // the users of streams
+	pacer        *pacer // nil: nobody waits
 	challenges
 }
 
@@ -70,6 +71,10 @@ type Parts struct {
 	// MaxConnections is how many requests an upstream has at once that has no bound of
 	// its own; 0 is no bound.
 	MaxConnections int
+
+	// GarbageRate is how many tokens that nobody made are refused at once in a second;
+	// those above wait for up to a second. 0 is no bound.
+	GarbageRate int
 }
 
 // New makes a Gateway of cfg. The error joins every fault found; each has a Field
@@ -96,6 +101,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		g.now = time.Now
 	}
 	g.access.lines, _ = g.logger.Handler().(lineTaker)
+	g.pacer = newPacer(parts.GarbageRate, g.now)
 	g.errorLog = slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn)
 
 	faults := cfg.Server.faults()
@@ -207,6 +213,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}()
 	if refusal == nil {
 		g.noteReported(&d)
+	} else {
+		g.pacer.hold(in.Context(), refusal)
 	}
 
 	switch {

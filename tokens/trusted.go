@@ -236,7 +236,10 @@ func (v *Verifier) readForeign(ctx context.Context, t *trusted, p parts, claims 
 	if !slices.Contains(foreignTypes, strings.TrimPrefix(strings.ToLower(p.typ), "application/")) {
 		return nil, textInvalid, nil
 	}
-	key, err = t.source.Signer(ctx, p.algorithm, p.keyID, func(k *keys.Key) bool { return k.Verify(p.signed, p.signature) == nil })
+	key, err = t.source.Signer(ctx, p.algorithm, p.keyID, func(k *keys.Key) bool {
+		defer v.strangers.enter().leave() // not around the call, which may fetch keys
+		return k.Verify(p.signed, p.signature) == nil
+	})
 	if err != nil || key == nil {
 		return nil, textInvalid, err
 	}

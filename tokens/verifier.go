@@ -29,6 +29,7 @@ type Verifier struct {
 	now        func() time.Time
 	seen       *verified // nil: each token is checked anew
 	late       *verified // tokens that were good once; nil: likewise
+	strangers  gate      // nil: no bound
 }
 
 // Principal is whom a good token belongs to. It must not be changed.
@@ -262,12 +263,36 @@ func (v *Verifier) readOurs(p parts, claims drf.Object, now time.Time) (drf.Obje
 
 // signer is the key whose signature the token has, or nil.
 func (v *Verifier) signer(p parts, now time.Time) *keys.Key {
+	defer v.strangers.enter().leave()
 	for key := range v.ring.set.Load().Candidates(p.algorithm, p.keyID, now) {
 		if key.Verify(p.signed, p.signature) == nil {
 			return key
 		}
 	}
 	return nil
+}
+
+// gate lets so many in at once as it has room for; the others wait for their turn. nil
+// lets everybody in.
+//
+// It stands before signatures that are not known yet. A flood of tokens that nobody
+// made keeps every processor busy with them otherwise, and requests whose tokens are
+// known wait behind it for a processor; so half of the processors are theirs.
+type gate chan struct{}
+
+func newGate(processors int) gate { return make(gate, max(1, processors/2)) }
+
+func (g gate) enter() gate {
+	if g != nil {
+		g <- struct{}{}
+	}
+	return g
+}
+
+func (g gate) leave() {
+	if g != nil {
+		<-g
+	}
 }
 
 // readRevocable is read for a token of a kind that can be revoked. The claims are

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -50,6 +51,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics}
 	if with.room.files > 0 {
 		outside.MaxConnections = with.room.requests(len(loaded.Upstreams))
+		outside.GarbageRate = garbagePerProcessor * runtime.GOMAXPROCS(0)
 	}
 	var authorityBefore *tokens.Authority
 	if with.before != nil {

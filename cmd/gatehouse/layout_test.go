@@ -42,7 +42,7 @@ var rooms = map[string][]string{
 	},
 	"cmd/gatehouse/internal/audit": nil,
 	// A program of its own that measures the other one.
-	"cmd/gatehouse/internal/bench": {"tokens/keys"},
+	"cmd/gatehouse/internal/bench": {"tokens/keys", "users/password"},
 	"cmd/gatehouse/internal/edge":  {"proxy", "users/rate"},
 	// It asks backends, and knows nothing of us.
 	"cmd/gatehouse/internal/probe": nil,

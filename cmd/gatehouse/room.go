@@ -30,6 +30,10 @@ const (
 // which every connection of a client and to an upstream must come about.
 const fewFiles = 4096
 
+// garbagePerProcessor is how many tokens that nobody made each processor refuses in a
+// second without delay. One takes some hundred microseconds.
+const garbagePerProcessor = 1000
+
 // survey asks the system. Go has raised the soft limit of files to the hard one at
 // the start of the program.
 func survey() room {

@@ -40,3 +40,38 @@ func TestWhatItIsAskedForExists(t *testing.T) {
 		}
 	}
 }
+
+// Floods of a tenth of their size: what somebody else asks is answered right beside each,
+// and memory, goroutines and files stay within bounds and come back; the command fails
+// where they do not. The latencies of a run as short as this one are printed and mean little.
+func TestFloods(t *testing.T) {
+	if os.Getenv("GATEHOUSE_TEST_REQUIRE") == "" {
+		t.Skip("takes half a minute; set GATEHOUSE_TEST_REQUIRE=1 to run it")
+	}
+	var out strings.Builder
+	err := run(t.Context(), strings.Split("-only floods -rounds 1 -slice 500ms -smaller 10 -without haproxy,nginx,caddy", " "), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(out.String())
+	for _, a := range attacks {
+		if !strings.Contains(out.String(), "| "+a.name+" | ") {
+			t.Errorf("%s is missing", a.name)
+		}
+	}
+}
+
+func TestSessionsAreMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts the gateway")
+	}
+	var out strings.Builder
+	if err := run(t.Context(), strings.Split("-only sessions -rounds 1 -slice 200ms -without haproxy,nginx,caddy", " "), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| logins | ", "| refreshes with rotation, each on the disk | "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+}

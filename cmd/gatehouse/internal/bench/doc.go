@@ -11,7 +11,8 @@
 // In the order of the files: main.go says what is measured; subject.go starts the
 // programs, bare.go and backend.go are two of them and peer.go
 // has those of others; token.go makes good and bad
-// tokens; load.go sends requests; cpu.go asks the operating system; report.go
+// tokens; load.go sends requests; sessions.go logs in and refreshes; floods.go asks beside
+// the floods of attacker.go, on a gateway of its own (special.go), with servers that hang (hang.go); cpu.go asks the operating system; report.go
 // prints.
 //
 // With -also OLD=FILE another build of gatehouse stands in the same rounds, which is how

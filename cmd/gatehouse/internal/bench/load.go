@@ -28,12 +28,8 @@ var lengthName = []byte("content-length:")
 
 // ask sends a request and returns the status of its answer, read to the end.
 func (c *client) ask(request []byte) (status int, err error) {
-	if c.conn == nil {
-		if c.conn, err = new(net.Dialer).Dial("tcp", c.address); err != nil {
-			return 0, err
-		}
-		_ = c.conn.SetDeadline(time.Now().Add(time.Minute))
-		c.from = bufio.NewReader(c.conn)
+	if err := c.connect(); err != nil {
+		return 0, err
 	}
 	if _, err := c.conn.Write(request); err != nil {
 		c.close()
@@ -46,23 +42,46 @@ func (c *client) ask(request []byte) (status int, err error) {
 	return status, err
 }
 
+// connect makes a connection where there is none.
+func (c *client) connect() (err error) {
+	if c.conn != nil {
+		return nil
+	}
+	if c.conn, err = new(net.Dialer).Dial("tcp", c.address); err != nil {
+		return err
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(time.Minute))
+	c.from = bufio.NewReader(c.conn)
+	return nil
+}
+
 func (c *client) answer() (status int, again bool, err error) {
-	line, err := c.from.ReadSlice('\n')
+	status, length, again, err := c.head()
 	if err != nil {
 		return 0, false, err
 	}
+	_, err = c.from.Discard(length)
+	return status, again, err
+}
+
+// head reads the head of an answer. again is whether the connection is to be kept.
+func (c *client) head() (status, length int, again bool, err error) {
+	line, err := c.from.ReadSlice('\n')
+	if err != nil {
+		return 0, 0, false, err
+	}
 	if len(line) < 12 {
-		return 0, false, fmt.Errorf("got %q", line)
+		return 0, 0, false, fmt.Errorf("got %q", line)
 	}
 	status, err = strconv.Atoi(string(line[9:12]))
 	if err != nil {
-		return 0, false, err
+		return 0, 0, false, err
 	}
-	length, again := -1, true
+	length, again = -1, true
 	for {
 		line, err = c.from.ReadSlice('\n')
 		if err != nil {
-			return 0, false, err
+			return 0, 0, false, err
 		}
 		if len(line) <= 2 {
 			break
@@ -71,17 +90,16 @@ func (c *client) answer() (status int, again bool, err error) {
 		case len(line) > len(lengthName) && bytes.EqualFold(line[:len(lengthName)], lengthName):
 			length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(lengthName):])))
 			if err != nil {
-				return 0, false, err
+				return 0, 0, false, err
 			}
 		case bytes.EqualFold(bytes.TrimSpace(line), []byte("connection: close")):
 			again = false
 		}
 	}
 	if length < 0 {
-		return 0, false, errors.New("the answer has no Content-Length")
+		return 0, 0, false, errors.New("the answer has no Content-Length")
 	}
-	_, err = c.from.Discard(length)
-	return status, again, err
+	return status, length, again, nil
 }
 
 func (c *client) close() {

@@ -35,10 +35,12 @@ type settings struct {
 	tokens []string      // algorithms
 	also   []string      // NAME=FILE: other builds of gatehouse
 	no     []string      // names of subjects
+	floods []string      // kinds of them; nil: all
+	small  int           // how much smaller floods are
 }
 
 // sections are what can be measured, in order.
-var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start"}
+var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start", "sessions", "floods"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 2 { // this program is also two of its subjects
@@ -47,6 +49,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveBackend(ctx, args[1])
 		case "be-bare":
 			return serveBare(ctx, args[1])
+		case "be-hang":
+			return serveHang(ctx, args[1])
+		case "be-attacker":
+			return beAttacker(ctx, args[1], out)
 		}
 	}
 	var s settings
@@ -60,6 +66,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	list("only", &s.only, "`SECTIONS` of "+strings.Join(sections, ",")+" (default all)")
 	list("tokens", &s.tokens, "`ALGORITHMS` of "+strings.Join(algorithms, ",")+" (default all)")
 	list("also", &s.also, "more gateways, `NAME=FILE,…`: other builds, to compare a change with what was before it")
+	list("floods", &s.floods, "`KINDS` of floods (default all)")
+	flags.IntVar(&s.small, "smaller", 1, "by how much smaller floods are than the machine is thought to bear")
 	list("without", &s.no, "`SUBJECTS` to leave out, such as haproxy,nginx,caddy")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -134,6 +142,10 @@ func measure(ctx context.Context, s settings, dir string, out io.Writer) error {
 			err = y.memory(ctx, out)
 		case "start":
 			err = y.start(ctx, gateway, out)
+		case "sessions":
+			err = y.sessions(ctx, s, gateway, out)
+		case "floods":
+			err = y.floods(ctx, s, gateway, out)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", section, err)

@@ -92,6 +92,11 @@ func (s *signer) generate() error {
 
 // token is an access token of the user with that number, as SimpleJWT writes them.
 func (s *signer) token(user int, until time.Time) (string, error) {
+	return s.claims(user, "access", until)
+}
+
+// claims is a token of that kind.
+func (s *signer) claims(user int, kind string, until time.Time) (string, error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:])
 	kid := ""
@@ -99,7 +104,7 @@ func (s *signer) token(user int, until time.Time) (string, error) {
 		kid = fmt.Sprintf(`"kid":"%s",`, s.algorithm)
 	}
 	header := fmt.Sprintf(`{"alg":"%s",%s"typ":"JWT"}`, s.algorithm, kid)
-	claims := fmt.Sprintf(`{"token_type":"access","exp":%d,"iat":%d,"jti":"%x","user_id":"%d"}`, until.Unix(), time.Now().Unix(), id, user)
+	claims := fmt.Sprintf(`{"token_type":"%s","exp":%d,"iat":%d,"jti":"%x","user_id":"%d"}`, kind, until.Unix(), time.Now().Unix(), id, user)
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
 	signature, err := s.key.Sign(signed)
 	if err != nil {
