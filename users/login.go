@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+
+	"gatehouse/users/password"
 )
 
 // Authenticate is [Store.AuthenticateBy] for the name of an account.
@@ -14,8 +16,8 @@ func (s *Store) Authenticate(ctx context.Context, username, plain string) (User,
 
 // AuthenticateBy returns the account that has exactly this name or e-mail address
 // if plain is its password and it is active. Every refusal is [ErrCredentials], whatever its reason, and
-// takes the time of one preferred hash; see [password.Hasher.Verify] for the one
-// exception. When too many logins wait it is [password.ErrBusy].
+// takes the time of one hash, of a kind and cost that users of the site have
+// ([password.Mix]). When too many logins wait it is [password.ErrBusy].
 //
 // A hash that is outdated is replaced on the way.
 func (s *Store) AuthenticateBy(ctx context.Context, by Column, value, plain string) (User, error) {
@@ -50,13 +52,19 @@ func (s *Store) AuthenticateFor(ctx context.Context, by Column, value, plain str
 	// three times over is not the user.
 	for range 3 {
 		if errors.Is(err, ErrNotFound) {
-			if err := s.hasher.VerifyNothing(ctx, plain); err != nil {
+			if err := s.verifyNobody(ctx, value, plain); err != nil {
 				return User{}, Denial{}, err
 			}
 			return deny(DeniedUnknownUser)
 		}
 		if err != nil {
 			return User{}, Denial{}, err
+		}
+		if !password.Usable(u.Password) {
+			if err := s.verifyNobody(ctx, value, plain); err != nil {
+				return User{}, Denial{}, err
+			}
+			return deny(DeniedWrongPassword)
 		}
 		match, outdated, err := s.hasher.Verify(ctx, plain, u.Password)
 		if err != nil {

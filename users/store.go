@@ -31,6 +31,7 @@ type Store struct {
 	now      func() time.Time
 	live     *live
 	found    *found
+	nobody   nobody
 	standing *standing
 	ended    ended
 

@@ -60,8 +60,8 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (encoded string, err er
 // error is [ErrBusy] or that of ctx; then nothing is known.
 //
 // A hash of the preferred kind with less work than preferred takes as long as a
-// preferred one. A hash of another kind takes its own time, which tells an
-// observer that there is such a user, until the user has logged in once.
+// preferred one. A hash of another kind takes its own time; that it does not tell an observer
+// that there is such a user, those who do not exist take such times too: see [Mix].
 func (h *Hasher) Verify(ctx context.Context, plain, encoded string) (match, outdated bool, err error) {
 	s, ok := parse(encoded)
 	if !ok || (s.kind.legacy && !h.acceptLegacy) || s.work.memory() > h.memory {

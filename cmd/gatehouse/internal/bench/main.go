@@ -37,10 +37,11 @@ type settings struct {
 	no     []string      // names of subjects
 	floods []string      // kinds of them; nil: all
 	small  int           // how much smaller floods are
+	store  string        // of timing; empty: SQLite
 }
 
 // sections are what can be measured, in order.
-var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start", "sessions", "floods"}
+var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start", "sessions", "timing", "floods"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 2 { // this program is also two of its subjects
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	list("tokens", &s.tokens, "`ALGORITHMS` of "+strings.Join(algorithms, ",")+" (default all)")
 	list("also", &s.also, "more gateways, `NAME=FILE,…`: other builds, to compare a change with what was before it")
 	list("floods", &s.floods, "`KINDS` of floods (default all)")
+	flags.StringVar(&s.store, "postgres", "", "`DSN` of an empty database of PostgreSQL, for the timing of logins in place of SQLite")
 	flags.IntVar(&s.small, "smaller", 1, "by how much smaller floods are than the machine is thought to bear")
 	list("without", &s.no, "`SUBJECTS` to leave out, such as haproxy,nginx,caddy")
 	if err := flags.Parse(args); err != nil {
@@ -144,6 +146,8 @@ func measure(ctx context.Context, s settings, dir string, out io.Writer) error {
 			err = y.start(ctx, gateway, out)
 		case "sessions":
 			err = y.sessions(ctx, s, gateway, out)
+		case "timing":
+			err = y.timing(ctx, s, gateway, out)
 		case "floods":
 			err = y.floods(ctx, s, gateway, out)
 		}

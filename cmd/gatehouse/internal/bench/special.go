@@ -54,7 +54,7 @@ func (y *yard) special(ctx context.Context, name, file, text string, people ...s
 	}
 	for _, person := range people {
 		name, password, _ := strings.Cut(person, ":")
-		if err := g.tell(ctx, file, password, "user", "add", name, "--password-stdin"); err != nil {
+		if err := g.tell(ctx, file, password, y.environ, "user", "add", name, "--password-stdin"); err != nil {
 			return nil, err
 		}
 	}
@@ -72,10 +72,12 @@ func (y *yard) special(ctx context.Context, name, file, text string, people ...s
 	return g, nil
 }
 
-// tell runs a command on the store of the gateway.
-func (g *special) tell(ctx context.Context, file, stdin string, args ...string) error {
+// tell runs a command on the store of the gateway, with what environ says beside the
+// configuration.
+func (g *special) tell(ctx context.Context, file, stdin string, environ []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, file, append(args, "--config", g.config)...)
 	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Env = append(os.Environ(), environ...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, text)
 	}

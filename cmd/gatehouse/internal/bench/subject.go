@@ -31,6 +31,7 @@ type yard struct {
 	signers  map[string]*signer
 	backend  *subject
 	subjects []*subject // the bare proxy first, then the gateway
+	environ  []string   // of the commands that make users of a special gateway
 }
 
 const bareName, gatewayName = "bare ReverseProxy", "gatehouse"
