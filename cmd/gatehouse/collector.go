@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	gauges "runtime/metrics"
 	"sync/atomic"
+	"time"
 )
 
 // How much garbage may lie about before it is collected. Go's own measure is as much
@@ -18,11 +19,20 @@ const (
 	ownFactor     = 100      // percent, at least: Go's own
 )
 
+// When nothing was collected for restAfter, little is going on: then what lies about is
+// collected, and goes back to the system, if it is worthGiving. Otherwise the memory of a flood
+// would stay with a gateway that rests.
+const (
+	restAfter   = 30 * time.Second
+	worthGiving = 16 << 20 // bytes
+)
+
 // collector keeps the collection of garbage rare within a bound on memory.
 type collector struct {
 	allowed int64 // bytes of garbage
 	percent int64
 	stopped atomic.Bool
+	rest    *time.Timer
 }
 
 // tuneCollector lets the program take more memory to work less, unless the
@@ -37,9 +47,15 @@ func tuneCollector() (stop func()) {
 		c.allowed = min(c.allowed, limit/16)
 	}
 	c.set(garbageFactor)
+	c.rest = time.AfterFunc(restAfter, func() {
+		if !c.stopped.Load() && spare() > worthGiving {
+			debug.FreeOSMemory() // which collects, and so has this come by once more
+		}
+	})
 	c.afterNext()
 	return func() {
 		c.stopped.Store(true)
+		c.rest.Stop()
 		debug.SetGCPercent(ownFactor)
 	}
 }
@@ -56,8 +72,16 @@ func (c *collector) afterNext() {
 		sample := []gauges.Sample{{Name: "/gc/heap/live:bytes"}}
 		gauges.Read(sample)
 		c.set(c.factor(int64(sample[0].Value.Uint64()))) //nolint:gosec // bytes of memory
+		c.rest.Reset(restAfter)
 		c.afterNext()
 	}, c)
+}
+
+// spare is how much memory the process has that is garbage, or free.
+func spare() int64 {
+	samples := []gauges.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	gauges.Read(samples)
+	return int64(samples[0].Value.Uint64()) + int64(samples[1].Value.Uint64()) - int64(samples[2].Value.Uint64()) //nolint:gosec // bytes of memory
 }
 
 // factor is GOGC for a heap of which that much is in use.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -111,7 +112,7 @@ routes:
 	return nil
 }
 
-// measure sends somebody else's requests to the first gateway, and the flood to none, to
+// measure sends somebody else's requests, from another address, to the first gateway, and the flood to none, to
 // the other, or to the same.
 func (f *flooded) measure(ctx context.Context, s settings, yards [2]*special, state int, good string) error {
 	g := yards[0]
@@ -126,7 +127,7 @@ func (f *flooded) measure(ctx context.Context, s settings, yards [2]*special, st
 	watching, stopWatching := context.WithCancel(ctx)
 	peak := make(chan int64, 1)
 	go func() { peak <- watchMemory(watching, g.cmd.Process.Pid) }()
-	took, err := pace(ctx, g.address, request(good), probesRate, 2*s.slice)
+	took, err := pace(ctx, g.address, net.IPv4(127, 0, 0, 9), request(good), probesRate, 2*s.slice)
 	stopWatching()
 	memory := <-peak
 	if err != nil {

@@ -20,6 +20,7 @@ const connections = 64
 // client speaks HTTP on one connection and costs next to nothing.
 type client struct {
 	address string
+	as      net.IP // nil: whatever the system takes
 	conn    net.Conn
 	from    *bufio.Reader
 }
@@ -47,7 +48,11 @@ func (c *client) connect() (err error) {
 	if c.conn != nil {
 		return nil
 	}
-	if c.conn, err = new(net.Dialer).Dial("tcp", c.address); err != nil {
+	dialer := net.Dialer{}
+	if c.as != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: c.as}
+	}
+	if c.conn, err = dialer.Dial("tcp", c.address); err != nil {
 		return err
 	}
 	_ = c.conn.SetDeadline(time.Now().Add(time.Minute))
@@ -153,13 +158,13 @@ func together(work func(i int) error) error {
 // answered, and returns how long each took, sorted. A request that had to wait for a
 // connection counts from when it was due (or a stall would hide all that came during
 // it); one that was not sent in time because this program was woken late does not.
-func pace(ctx context.Context, address string, request []byte, rate int, length time.Duration) ([]time.Duration, error) {
+func pace(ctx context.Context, address string, as net.IP, request []byte, rate int, length time.Duration) ([]time.Duration, error) {
 	total := int64(length.Seconds() * float64(rate))
 	took := make([]time.Duration, total)
 	var next atomic.Int64
 	begin := time.Now().Add(50 * time.Millisecond)
 	err := together(func(int) error {
-		c := &client{address: address}
+		c := &client{address: address, as: as}
 		defer c.close()
 		if _, err := c.ask(request); err != nil { // connects
 			return err

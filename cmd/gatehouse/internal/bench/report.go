@@ -241,7 +241,7 @@ func (y *yard) latency(ctx context.Context, s settings, out io.Writer) error {
 	p50, p99 := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for range s.rounds {
 		for _, subject := range who {
-			took, err := pace(ctx, subject.address, good, s.rate, 2*s.slice)
+			took, err := pace(ctx, subject.address, nil, good, s.rate, 2*s.slice)
 			if err != nil {
 				return fmt.Errorf("%s: %w", subject.name, err)
 			}
@@ -289,8 +289,10 @@ func (y *yard) memory(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	full := resident(fresh.cmd.Process.Pid)
-	fmt.Fprintf(out, "\n## Memory\n\n| resident, MiB | idle | after %d tokens |\n| --- | --- | --- |\n| %s | %.1f | %.1f |\n",
-		visitors, gatewayName, float64(idle)/(1<<20), float64(full)/(1<<20))
+	pause(ctx, 35*time.Second) // of rest
+	rested := resident(fresh.cmd.Process.Pid)
+	fmt.Fprintf(out, "\n## Memory\n\n| resident, MiB | idle | after %d tokens | at rest again |\n| --- | --- | --- | --- |\n| %s | %.1f | %.1f | %.1f |\n",
+		visitors, gatewayName, mib(idle), mib(full), mib(rested))
 	return nil
 }
 
