@@ -33,11 +33,12 @@ type crowd struct {
 	inside map[*boundConn]struct{}
 	left   chan struct{} // closed and replaced when somebody leaves
 
-	wanted atomic.Int32 // listeners that wait for room
+	wanted atomic.Int32  // listeners that wait for room
+	rested chan struct{} // told while one does that somebody rests
 }
 
 func newCrowd(most int) *crowd {
-	return &crowd{most: most, began: time.Now(), inside: map[*boundConn]struct{}{}, left: make(chan struct{})}
+	return &crowd{most: most, began: time.Now(), inside: map[*boundConn]struct{}{}, left: make(chan struct{}), rested: make(chan struct{}, 1)}
 }
 
 // bound makes l accept only what there is room for.
@@ -110,11 +111,11 @@ func (c *crowd) enter(conn *boundConn, closed <-chan struct{}) bool {
 	if c.take(conn) {
 		return true
 	}
-	// Before the first look: who rests after it sees that somebody waits.
-	c.wanted.Add(1)
-	defer c.wanted.Add(-1)
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
+	// From before the first look: who rests after it says so.
+	c.wanted.Add(1)
+	defer c.wanted.Add(-1)
 	for {
 		c.mu.Lock()
 		left := c.left
@@ -129,6 +130,7 @@ func (c *crowd) enter(conn *boundConn, closed <-chan struct{}) bool {
 		}
 		select {
 		case <-left:
+		case <-c.rested:
 		case <-again.C:
 		case <-closed:
 			return false
@@ -230,8 +232,13 @@ func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 			c.mu.Unlock()
 		}
 		place.rest()
-		if c.wanted.Load() > 0 && place.evict(place.resting.Load()) {
-			_ = place.Close() // somebody waits, and found nobody who rests
+		if c.wanted.Load() > 0 {
+			// Somebody waits, and looks again. It is not this one that must make room:
+			// others may rest for longer, or have more of them.
+			select {
+			case c.rested <- struct{}{}:
+			default:
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,43 @@ func TestAttackMoreConnectionsThanThereMayBe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who goes on asking while others fight for room keeps the connection: at the end of a
+// request too, when somebody waits.
+func TestWhoAsksKeepsTheConnectionInAFlood(t *testing.T) {
+	const most = 32
+	e, _ := run(t, settings(func(cfg *proxy.Server) { cfg.MaxConnections = most }), nil)
+	attacker := visitor{t, net.IPv4(127, 0, 0, 2), e.Addrs()[0]}
+	other := visitor{t, net.IPv4(127, 0, 0, 3), e.Addrs()[0]}
+	kept := other.dial()
+	over := make(chan struct{})
+	var floods sync.WaitGroup
+	for range 4 {
+		floods.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: attacker.from}}).Dial("tcp", attacker.to.String())
+				if err != nil {
+					continue // no port is free
+				}
+				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				t.Cleanup(func() { _ = conn.Close() })
+			}
+		})
+	}
+	for i := range 500 {
+		if err := ask(kept); err != nil {
+			t.Errorf("request %d: %v", i, err)
+			break
+		}
+	}
+	close(over)
+	floods.Wait()
 }
 
 // Behind a load balancer that speaks the PROXY protocol clients are told apart by
