@@ -42,7 +42,9 @@ func (a *Authority) logout(r *http.Request, in drf.Input, e *Event) drf.Answer {
 		}
 	}
 	if len(given) == 0 {
-		return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "token", Value: []string{"This field is required."}}}}
+		return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "token", Value: []string{
+			"This field is required; or refresh, or access, or a token in the header " + a.cfg.HeaderName + ".",
+		}}}}
 	}
 	var first string // what is wrong with the first that is no good
 	done := false

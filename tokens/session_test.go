@@ -193,7 +193,7 @@ func TestLogoutThatIsRefused(t *testing.T) {
 		status       int
 		body         string
 	}{
-		{"nothing", "", map[string]string{}, 400, `{"token":["This field is required."]}`},
+		{"nothing", "", map[string]string{}, 400, `{"token":["This field is required; or refresh, or access, or a token in the header Authorization."]}`},
 		{"blank", "", map[string]string{"refresh": " "}, 400, `{"refresh":["This field may not be blank."]}`},
 		{"an all that says nothing", "?all", map[string]string{"refresh": next}, 400, `{"all":["Must be a valid boolean."]}`},
 		{"half an all", "?all=perhaps", map[string]string{"refresh": next}, 400, `{"all":["Must be a valid boolean."]}`},

@@ -46,8 +46,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	// none that outlives a transaction, but each step is one, so whoever comes second
 	// fails at the step, whole, and finds it done when looking again.
 	again := func(err error) bool { _, fault := errors.AsType[*Fault](err); return !fault }
+	first := true
 	return patiently(ctx, again, func() error {
 		have, want, err := provider.GetVersions(ctx)
+		if err == nil {
+			if first {
+				s.schema[0], first = have, false
+			}
+			s.schema[1] = max(have, want)
+		}
 		if err == nil && have > want {
 			return s.acceptNewer(ctx, have, want)
 		}

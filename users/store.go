@@ -41,6 +41,8 @@ type Store struct {
 
 	site *site // nil: users are the store's own
 
+	schema [2]int64 // before and after it was opened
+
 	reads, writes circuit
 	staleFor      time.Duration // how long what is known is served while the database is away
 
@@ -150,6 +152,9 @@ func (s *Store) Close() error {
 	}
 	return errors.Join(faults...)
 }
+
+// Schema returns the versions of the schema before the store was opened and since.
+func (s *Store) Schema() (before, now int64) { return s.schema[0], s.schema[1] }
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {

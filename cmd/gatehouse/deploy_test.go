@@ -35,7 +35,17 @@ func TestTheUnitIsASandbox(t *testing.T) {
 	unit := filepath.Join(t.TempDir(), "gatehouse.service")
 	writeFile(t, unit, strings.ReplaceAll(string(text), "/usr/local/bin/gatehouse", program))
 
-	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit).CombinedOutput()
+	// With the socket beside it, which needs its service to be there.
+	socket, err := os.ReadFile("../../docs/deploy/systemd/gatehouse.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(filepath.Dir(unit), "gatehouse.socket")
+	writeFile(t, beside, string(socket))
+	if !strings.Contains(string(socket), "\nFileDescriptorName=web\n") || !strings.Contains(string(socket), `listen: "systemd:web"`) {
+		t.Error("the socket does not have the name that its configuration listens for")
+	}
+	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit, beside).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}

@@ -67,6 +67,7 @@ wrong usage or configuration.`,
 	f.DurationVar(&e.timeout, "timeout", 3*time.Second, "how long one answer may take")
 	f.BoolVar(&e.write, "write", false, "send POST too")
 	jsonFlag(cmd, &e.asJSON)
+	_ = cmd.RegisterFlagCompletionFunc("probe", p.completeUpstream) // the flag is there
 	return cmd
 }
 

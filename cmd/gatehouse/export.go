@@ -16,9 +16,9 @@ import (
 
 // storeCommand is what concerns the store as a whole.
 func (p *program) storeCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "store", Short: "Copy the store, prune it, or take users out of it"}
+	cmd := &cobra.Command{Use: "store", Short: "Migrate the store, copy it, prune it, or take users out of it"}
 	group(cmd)
-	cmd.AddCommand(p.storeCopy(), p.storePrune(), p.exportDjango())
+	cmd.AddCommand(p.storeMigrate(), p.storeCopy(), p.storePrune(), p.exportDjango())
 	return cmd
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/users"
 )
 
@@ -123,7 +124,7 @@ func (p *program) runImport(ctx context.Context, d djangoImport) error {
 	case d.stdin && d.from == "-":
 		return usage("name the file of the dump", "standard input cannot be both the dump and the password")
 	}
-	return p.withStore(ctx, func(ctx context.Context, store *users.Store) error {
+	return p.withStoreOf(ctx, func(ctx context.Context, store *users.Store, _ *config.Loaded) error {
 		if store.Managed() {
 			return failed(errors.New("the users are read from the site as they are asked for (store.users), and are not imported"), "write store.users.source: own, and import then")
 		}
@@ -158,7 +159,7 @@ func (p *program) runImport(ctx context.Context, d djangoImport) error {
 			return p.printJSON(report)
 		}
 		return p.tellImport(report)
-	})
+	}, d.dryRun)
 }
 
 // reading turns the flags into what the store wants to know.

@@ -19,7 +19,8 @@ func (p *program) userSessions() *cobra.Command {
 		Short: "List the sessions of a user, or end one",
 		Example: `  gatehouse user sessions alice
   gatehouse user sessions alice --end 3f0c21d9ab87e45`,
-		Args: oneName,
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
@@ -63,9 +64,10 @@ func (p *program) userSessions() *cobra.Command {
 // userLogout ends all sessions of a user.
 func (p *program) userLogout() *cobra.Command {
 	return p.configured(&cobra.Command{
-		Use:   "logout NAME",
-		Short: "End all sessions of a user; they may log in again",
-		Args:  oneName,
+		Use:               "logout NAME",
+		Short:             "End all sessions of a user; they may log in again",
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				user, err := store.UserByName(ctx, args[0])

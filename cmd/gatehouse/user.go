@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -130,9 +132,10 @@ func (p *program) userList() *cobra.Command {
 func (p *program) userShow() *cobra.Command {
 	var asJSON bool
 	cmd := p.configured(&cobra.Command{
-		Use:   "show NAME",
-		Short: "Show one user",
-		Args:  oneName,
+		Use:               "show NAME",
+		Short:             "Show one user",
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				user, err := store.UserByName(ctx, args[0])
@@ -179,7 +182,8 @@ func (p *program) userSet() *cobra.Command {
 		Example: `  gatehouse user set alice --group support --remove-group staff
   gatehouse user set alice --email alice@example.com --staff=false
   gatehouse user set alice --attribute department=emea --remove-attribute desk`,
-		Args: oneName,
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		change, err := a.change(cmd)
@@ -252,9 +256,10 @@ func (a *account) attributeMap(cmd *cobra.Command) (map[string]string, error) {
 func (p *program) userPasswd() *cobra.Command {
 	var stdin bool
 	cmd := p.configured(&cobra.Command{
-		Use:   "passwd NAME",
-		Short: "Set the password of a user; asks for it",
-		Args:  oneName,
+		Use:               "passwd NAME",
+		Short:             "Set the password of a user; asks for it",
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				user, err := store.UserByName(ctx, args[0])
@@ -286,9 +291,10 @@ func (p *program) userPasswd() *cobra.Command {
 func (p *program) userActive(word, short string, active bool) *cobra.Command {
 	var asJSON, keep bool
 	cmd := p.configured(&cobra.Command{
-		Use:   word + " NAME",
-		Short: short,
-		Args:  oneName,
+		Use:               word + " NAME",
+		Short:             short,
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				event := eventUserEnable
@@ -316,9 +322,10 @@ func (p *program) userActive(word, short string, active bool) *cobra.Command {
 
 func (p *program) userDelete() *cobra.Command {
 	return p.configured(&cobra.Command{
-		Use:   "delete NAME",
-		Short: "Delete a user for good; disable keeps the account",
-		Args:  oneName,
+		Use:               "delete NAME",
+		Short:             "Delete a user for good; disable keeps the account",
+		Args:              oneName,
+		ValidArgsFunction: p.completeUser,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withStore(cmd.Context(), func(ctx context.Context, store *users.Store) error {
 				user, err := store.UserByName(ctx, args[0])
@@ -345,7 +352,13 @@ func (p *program) withStore(ctx context.Context, do func(context.Context, *users
 }
 
 // withLoadedStore is withStore for a command that goes by what the section login says.
-func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, *users.Store, *config.Loaded) error) (err error) {
+func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, *users.Store, *config.Loaded) error) error {
+	return p.withStoreOf(ctx, do, false)
+}
+
+// withStoreOf opens the store of the configuration. To look alone, what is not there is
+// not made: an empty one stands in for it, which is gone at the end.
+func (p *program) withStoreOf(ctx context.Context, do func(context.Context, *users.Store, *config.Loaded) error, look bool) (err error) {
 	loaded, err := p.load(nil, "store", "login", "audit")
 	if loaded == nil {
 		return err
@@ -360,6 +373,14 @@ func (p *program) withLoadedStore(ctx context.Context, do func(context.Context, 
 	p.loaded = loaded
 	if err := loaded.Err(); err != nil {
 		return err
+	}
+	if look && !users.Exists(loaded.Store) {
+		dir, err := os.MkdirTemp("", "gatehouse-dry-run-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		loaded.Store.DSN = filepath.Join(dir, "empty.db")
 	}
 	store, err := users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: newLogger(p.stderr, slog.LevelWarn)})
 	if err != nil {

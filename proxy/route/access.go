@@ -247,7 +247,7 @@ func (b *builder) crossOrigin(at, text, inherited string) string {
 	case name == "none":
 		return ""
 	case !slices.Contains(b.cors, name):
-		b.faults.add(at+".cors", fmt.Sprintf("no set of cors is called %q", text), didYouMean(text, b.cors))
+		b.faults.add(at+".cors", fmt.Sprintf("no set of cors is called %q", text), didYouMean(text, b.cors)+"; sets are made below cors, as cors: { "+text+": { origins: [https://app.example.com] } }, and none is without")
 		return ""
 	default:
 		return name
