@@ -87,6 +87,7 @@ var cannotRun = map[string]string{ // page: first line
 	"docs/development.md: go test ./proxy/route -run '^$' -fuzz '^FuzzCanonical$' -fuzztime 60s":                                                              "takes a minute; .ci/run fuzzes all targets",
 	"docs/development.md: go test ./proxy -run '^$' -bench 'HTTP|Bare' -benchmem -count 6":                                                                    "takes minutes",
 	"docs/performance.md: go run ./cmd/gatehouse/internal/bench                                    # everything, some minutes":                                "takes minutes; the program has tests of its own",
+	"docs/performance.md: printf '#!/bin/sh\\nGATEHOUSE_LOG_LEVEL=warn exec /tmp/gatehouse \"$@\"\\n' > /tmp/quiet && chmod +x /tmp/quiet":                    "takes minutes",
 	"docs/performance.md: go test ./proxy/... ./tokens/... -run '^$' -bench . -benchmem":                                                                      "takes minutes",
 	"docs/quickstart.md: go run ./cmd/gatehouse demo":                                                                                                         "runs until it is stopped; TestDemoLinesInAShell runs it",
 	`docs/django.md: python manage.py shell -v 0 -c 'import json; from django.conf import settings as s; j = dict(getattr(s, "SIMPLE_JWT", {})); j["SIGNING_KEY"] = "x" * len(j.get("SIGNING_KEY", s.SECRET_KEY) or ""); print(json.dumps(j, default=str))' > simple_jwt.json`: "needs a Django site; TestTheLineThatWritesSettingsWorks runs it in one",
