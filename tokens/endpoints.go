@@ -46,7 +46,7 @@ func (a *Authority) Endpoints() []Endpoint {
 		endpoints = append(endpoints,
 			Endpoint{path, &drf.View{
 				Name: row.name, Description: row.about, Fields: row.fields,
-				Authenticate: a.verifier.Challenge(), MaxBody: maxBody, Post: row.post,
+				Authenticate: a.verifier.Challenge(), MaxBody: maxBody, Post: a.metrics.counted(row.path, row.post),
 			}, a.cfg.CORS},
 			Endpoint{path[:len(path)-1], drf.RedirectSlash(path), a.cfg.CORS})
 	}

@@ -23,6 +23,7 @@ import (
 // A nil *verified remembers nothing. It is safe for concurrent use.
 type verified struct {
 	seed   maphash.Seed
+	counts *cacheCounts
 	shards [verifiedShards]verifiedShard
 }
 
@@ -59,11 +60,14 @@ type verifiedToken struct {
 }
 
 // newVerified returns a cache of at most that many bytes, or nil for none.
-func newVerified(most int64) *verified {
+func newVerified(most int64, metrics *Metrics) *verified {
 	if most <= 0 {
 		return nil
 	}
-	c := &verified{seed: maphash.MakeSeed()}
+	c := &verified{seed: maphash.MakeSeed(), counts: new(cacheCounts)}
+	if metrics != nil {
+		c.counts = &metrics.cache
+	}
 	for i := range c.shards {
 		c.shards[i].byHash = make(map[uint64]*verifiedToken)
 		c.shards[i].most = most / verifiedShards
@@ -72,6 +76,20 @@ func newVerified(most int64) *verified {
 }
 
 func (c *verified) shard(hash uint64) *verifiedShard { return &c.shards[hash%verifiedShards] }
+
+// sizes are the number of tokens, their bytes, and how many those may be.
+func (c *verified) sizes() (entries int, bytes, most int64) {
+	if c == nil {
+		return 0, 0, 0
+	}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.RLock()
+		entries, bytes, most = entries+len(s.ring), bytes+s.size, most+s.most
+		s.mu.RUnlock()
+	}
+	return entries, bytes, most
+}
 
 // get returns what is known of a token, or nil.
 func (c *verified) get(token string) *verifiedToken {
@@ -83,9 +101,12 @@ func (c *verified) get(token string) *verifiedToken {
 	s.mu.RLock()
 	e := s.byHash[hash]
 	s.mu.RUnlock()
+	counts := &c.counts[hash%verifiedShards]
 	if e == nil || e.token != token { // the whole of it: hashes prove nothing
+		counts.misses.Add(1)
 		return nil
 	}
+	counts.hits.Add(1)
 	if !e.used.Load() { // written once, not by every request anew
 		e.used.Store(true)
 	}
@@ -123,6 +144,7 @@ func (c *verified) put(token string, b *bearer, key *keys.Key, end, now time.Tim
 			s.hand++
 		} else {
 			s.remove(s.ring[s.hand])
+			c.counts[hash%verifiedShards].evictions.Add(1)
 		}
 	}
 	e.at = len(s.ring)

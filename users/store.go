@@ -17,6 +17,8 @@ type Parts struct {
 	Hasher *password.Hasher // nil: one with the default configuration
 	Logger *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
+
+	Metrics *Metrics // nil: nothing is counted
 }
 
 // Store is the open database. It is made by [Open] and safe for concurrent use.
@@ -29,6 +31,7 @@ type Store struct {
 	hasher   *password.Hasher
 	logger   *slog.Logger
 	now      func() time.Time
+	metrics  *Metrics
 	live     *live
 	found    *found
 	nobody   nobody
@@ -65,7 +68,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if err := errors.Join(err, siteErr, outageErr); err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, live: newLive(), found: newFound(), standing: newStanding(), budgets: newBudgets()}
+	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, metrics: parts.Metrics, live: newLive(), found: newFound(), standing: newStanding(), budgets: newBudgets()}
 	s.live.watchers, s.ended.watchers = &s.watchers, &s.watchers
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {

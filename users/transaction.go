@@ -49,7 +49,12 @@ func (s *Store) inTx(ctx context.Context, do func(ctx context.Context, tx *sql.T
 
 func (s *Store) transact(ctx context.Context, w work, do func(ctx context.Context, tx *sql.Tx) error) error {
 	how := &sql.TxOptions{Isolation: s.dialect.isolation}
-	return s.link(s.writer).transact(ctx, w, how, do)
+	l := s.link(s.writer)
+	l.operation = operationWrite
+	if w.long {
+		l.operation = operationLong
+	}
+	return l.transact(ctx, w, how, do)
 }
 
 // read runs do with a connection that reads.
@@ -60,7 +65,7 @@ func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads)
 }
 
 func (s *Store) link(pool *sql.DB) link {
-	l := link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience, suspect: s.dialect.suspect}
+	l := link{pool: pool, judge: s.dialect.judge, patience: s.dialect.patience, suspect: s.dialect.suspect, metrics: s.metrics, operation: operationRead}
 	if l.patience.acquire > 0 {
 		l.circuit = &s.reads
 		if pool == s.writer {
@@ -77,6 +82,9 @@ type link struct {
 	patience patience
 	circuit  *circuit // may be nil
 	suspect  func()   // may be nil
+
+	metrics   *Metrics
+	operation string
 }
 
 // patience bounds a call: how long it waits for a connection, and how long it may
@@ -99,6 +107,13 @@ func (l link) transact(ctx context.Context, w work, how *sql.TxOptions, do func(
 
 // insist tries with a connection of the pool until it works, or is not worth trying.
 func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
+	began := time.Now()
+	err := l.try(ctx, w, try)
+	l.metrics.done(ctx, l.operation, began, err)
+	return err
+}
+
+func (l link) try(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
 	if err := l.circuit.enter(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/proxy"
 	"gatehouse/tokens"
+	"gatehouse/users"
 	"gatehouse/users/password"
 )
 
@@ -19,6 +20,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	proxy    *proxy.Metrics
 	tokens   *tokens.Metrics
+	users    *users.Metrics
 }
 
 // newMetrics registers everything that can be told about s. Its generation is asked
@@ -26,6 +28,7 @@ type metrics struct {
 func newMetrics(s *server, hasher *password.Hasher) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.proxy, m.tokens = proxy.NewMetrics(m.registry), tokens.NewMetrics(m.registry)
+	m.users = users.NewMetrics(m.registry)
 	b := built()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -79,10 +82,16 @@ func (m *metrics) handler() http.Handler {
 // current collects from the generation of the moment.
 type current struct{ server *server }
 
-func (c current) Describe(ch chan<- *prometheus.Desc) { (&proxy.Gateway{}).Describe(ch) }
+func (c current) Describe(ch chan<- *prometheus.Desc) {
+	(*proxy.Gateway)(nil).Describe(ch)
+	(*tokens.Authority)(nil).Describe(ch)
+	(*users.Store)(nil).Describe(ch)
+}
 
 func (c current) Collect(ch chan<- prometheus.Metric) {
 	if g := c.server.current.Load(); g != nil {
 		g.gateway.Collect(ch)
+		g.authority.Collect(ch)
+		c.server.store.Collect(ch)
 	}
 }

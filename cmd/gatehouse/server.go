@@ -68,7 +68,7 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 	s.metric = newMetrics(s, hasher)
 	s.openAudit(loaded)
 	if opensStore(loaded) {
-		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger})
+		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger, Metrics: s.metric.users})
 		loaded.Blame("store", err)
 	} else {
 		logger.Info("there is no user store: users are whom the tokens name, and a token is good until it expires")

@@ -38,6 +38,7 @@ type Source struct {
 	mu      sync.Mutex
 	call    *call     // the fetch that is under way
 	failed  error     // of the last fetch
+	fetches [2]uint64 // that failed, that went well
 	empty   time.Time // when a token made us fetch last because there were no keys
 	doubt   time.Time // and because it named one that is not known
 
@@ -151,7 +152,7 @@ func (s *Source) Follow(before *Source) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
 	s.current.Store(before.current.Load())
-	s.failed, s.empty, s.doubt = before.failed, before.empty, before.doubt
+	s.failed, s.empty, s.doubt, s.fetches = before.failed, before.empty, before.doubt, before.fetches
 }
 
 // run fetches by the clock.
@@ -250,6 +251,11 @@ func (s *Source) settle(found []*keys.Key, err error) {
 	s.mu.Lock()
 	before := s.failed
 	s.failed = err
+	if err != nil {
+		s.fetches[0]++
+	} else {
+		s.fetches[1]++
+	}
 	s.mu.Unlock()
 	issuer := slog.String("issuer", s.cfg.Issuer)
 	if err != nil {
@@ -361,12 +367,14 @@ type State struct {
 	Age    time.Duration // of the keys; 0 where they are the operator's
 	Err    error         // of the last fetch; nil: it went well
 	Usable bool          // false: its tokens can be neither taken nor refused
+
+	Fetches [2]uint64 // that failed, that went well
 }
 
 // State tells how the source is.
 func (s *Source) State() State {
 	s.mu.Lock()
-	state := State{Issuer: s.cfg.Issuer, Err: s.failed}
+	state := State{Issuer: s.cfg.Issuer, Err: s.failed, Fetches: s.fetches}
 	s.mu.Unlock()
 	if current := s.usable(); current != nil {
 		state.Usable, state.Keys = true, len(current.keys)
