@@ -148,7 +148,7 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 		slog.String("client", d.Client.addrText()),
 		slog.String("request_id", d.RequestID),
 	)
-	if id := traceID(in.Header["Traceparent"]); id != "" {
+	if id := g.traceIDOf(in); id != "" {
 		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if r := d.Match.Route; r != nil {

@@ -1,8 +1,12 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"net/http"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 
 	"gatehouse/proxy/route"
 	"gatehouse/tokens"
@@ -57,7 +61,7 @@ func (g *Gateway) hold(in *http.Request, d *Decision, policy *route.Policy, foun
 	if found.byBrowser && !safe(in) && !g.fromHere(in, d) {
 		return refuseCrossOrigin
 	}
-	principal, err := g.verifier.Verify(in.Context(), found.token)
+	principal, err := g.verify(in.Context(), found.token)
 	if err != nil {
 		rejection, rejected := errors.AsType[*tokens.Rejection](err)
 		switch {
@@ -84,6 +88,22 @@ func (g *Gateway) hold(in *http.Request, d *Decision, policy *route.Policy, foun
 		return g.refuseScope(policy.Scopes)
 	}
 	return refuseForbidden
+}
+
+// verify asks whose token it is.
+func (g *Gateway) verify(ctx context.Context, token string) (*tokens.Principal, error) {
+	if g.tracing == nil {
+		return g.verifier.Verify(ctx, token)
+	}
+	ctx, span := g.tracedVerify(ctx)
+	defer span.End()
+	principal, err := g.verifier.Verify(ctx, token)
+	if rejection, rejected := errors.AsType[*tokens.Rejection](err); rejected {
+		span.SetAttributes(attribute.String("gatehouse.reason", rejection.Reason))
+	} else if err != nil {
+		span.SetStatus(codes.Error, "undecided")
+	}
+	return principal, err
 }
 
 // bearerOf is what a policy may ask about a principal.

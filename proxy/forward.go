@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"gatehouse/proxy/upstream"
 )
 
@@ -21,6 +23,8 @@ type exchange struct {
 	stream   *stream  // that the answer is; nil: it is none
 	failure  *Refusal // what the client was told instead of the upstream's answer
 	call     upstream.Call
+	span     trace.Span // nil: nothing is traced
+	answered int        // by the upstream
 	began    time.Time
 	proxy    httputil.ReverseProxy
 }
@@ -33,6 +37,9 @@ func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
 	x := &exchange{gateway: g, decision: d, in: in, out: w, body: w.body, began: g.now()}
 	x.call.Line = d.line
 	x.call.Key = d.stickyKey()
+	if g.tracing != nil {
+		x.beginTrace()
+	}
 	defer x.close() // after a tunnel and a panic too
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
@@ -62,6 +69,9 @@ const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	x.gateway.rewrite(x.decision, x.in, pr.Out)
+	if x.span != nil {
+		x.inject(pr.Out.Header)
+	}
 }
 
 // look changes nothing in an answer but what it says about paths, and about CORS where
@@ -69,6 +79,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
 	x.decision.upstreamTook = x.gateway.now().Sub(x.began)
+	x.answered = answer.StatusCode
 	x.gateway.measured.answered(x.decision.upstream, x.decision.upstreamTook)
 	x.decision.publish(answer.Header, answer.Request.URL)
 	if x.decision.cors != nil {
@@ -105,6 +116,9 @@ func handOver(to http.Header, answer *http.Response) {
 // close ends what belongs to the exchange.
 func (x *exchange) close() {
 	x.call.Close()
+	if x.span != nil {
+		x.endTrace()
+	}
 	if t := x.out.tunnel; t != nil {
 		t.finish()
 	}

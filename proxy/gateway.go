@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"gatehouse/proxy/cors"
 	"gatehouse/proxy/identity"
 	"gatehouse/proxy/route"
@@ -38,6 +40,7 @@ type Gateway struct {
 	lines        lines
 	limits       limits
 	logged       []logged // headers of requests
+	tracing      *Tracing // nil: nothing is traced
 	identity     *identity.Headers
 	identities   map[string]*identity.Headers // of upstreams with a preset
 	forwardToken bool
@@ -66,6 +69,7 @@ type Parts struct {
 	Logger    *slog.Logger      // nil: discards
 	Now       func() time.Time  // nil: time.Now
 	Metrics   *Metrics          // nil: nothing is counted
+	Tracing   *Tracing          // nil: nothing is traced
 	Before    *Gateway          // whose place it takes: what is known of servers and budgets stays known; nil: nobody's
 
 	// MaxConnections is how many requests an upstream has at once that has no bound of
@@ -94,6 +98,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		forwardToken: cfg.Identity.ForwardToken,
 		asserter:     parts.Asserter,
 		buffers:      newBufferPool(),
+		tracing:      parts.Tracing,
 		logger:       cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
 		now:          parts.Now,
 	}
@@ -191,6 +196,10 @@ func (g *Gateway) budgets() limits {
 // ServeHTTP decides and then acts.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	began := g.now()
+	var span trace.Span
+	if g.tracing != nil {
+		in, span = g.traced(in)
+	}
 	out := newRecorder(w, in, g.patience)
 	var d Decision
 	var refusal *Refusal
@@ -210,6 +219,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		took := g.now().Sub(began)
 		g.measured.end(&d, became, out.answered(), took)
 		g.logAccess(in, &d, became, out, took)
+		if span != nil {
+			g.endTrace(span, in, &d, became, out)
+		}
 	}()
 	if refusal == nil {
 		g.noteReported(&d)

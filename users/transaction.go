@@ -108,7 +108,9 @@ func (l link) transact(ctx context.Context, w work, how *sql.TxOptions, do func(
 // insist tries with a connection of the pool until it works, or is not worth trying.
 func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
 	began := time.Now()
+	ctx, end := traced(ctx, l.operation)
 	err := l.try(ctx, w, try)
+	end(err)
 	l.metrics.done(ctx, l.operation, began, err)
 	return err
 }

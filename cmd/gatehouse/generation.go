@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
+	"gatehouse/cmd/gatehouse/internal/tracing"
 	"gatehouse/proxy"
 	"gatehouse/proxy/upstream"
 	"gatehouse/tokens"
@@ -41,6 +42,7 @@ type parts struct {
 	tokens  *tokens.Metrics
 	before  *generation // whose place it takes; nil: nobody's
 	audit   func(context.Context, tokens.Event) error
+	tracing *proxy.Tracing // nil: nothing is traced
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -48,7 +50,7 @@ type parts struct {
 // build compiles a configuration. Its error is everything wrong with it.
 func build(loaded *config.Loaded, with parts) (*generation, error) {
 	g := &generation{}
-	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics}
+	outside := proxy.Parts{Logger: with.logger, Metrics: with.metrics, Tracing: with.tracing}
 	if with.room.files > 0 {
 		outside.MaxConnections = with.room.requests(len(loaded.Upstreams))
 		outside.GarbageRate = garbagePerProcessor * runtime.GOMAXPROCS(0)
@@ -89,6 +91,7 @@ func compile(loaded *config.Loaded) (*generation, error) {
 	_, err := password.New(loaded.Login.Hashing)
 	loaded.Blame("login.hashing", err)
 	loaded.Blame("server", edge.Check(loaded.Server))
+	loaded.Blame("tracing", tracing.Check(loaded.Tracing))
 	with := parts{logger: slog.New(slog.DiscardHandler)}
 	if opensStore(loaded) {
 		with.store = new(users.Store)

@@ -38,16 +38,19 @@ var rooms = map[string][]string{
 	// For the Config types alone.
 	"cmd/gatehouse/internal/config": {
 		"cmd/gatehouse/internal/audit",
+		"cmd/gatehouse/internal/tracing",
 		"proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/keys", "users", "users/password", "users/rate",
 	},
 	"cmd/gatehouse/internal/audit": nil,
 	// A program of its own that measures the other one.
 	"cmd/gatehouse/internal/bench": {"tokens/keys", "users/password"},
 	"cmd/gatehouse/internal/edge":  {"proxy", "users/rate"},
+	// It sends spans, and knows nothing of us.
+	"cmd/gatehouse/internal/tracing": nil,
 	// It asks backends, and knows nothing of us.
 	"cmd/gatehouse/internal/probe": nil,
 	"cmd/gatehouse": {
-		"cmd/gatehouse/internal/audit", "cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "cmd/gatehouse/internal/probe", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
+		"cmd/gatehouse/internal/audit", "cmd/gatehouse/internal/config", "cmd/gatehouse/internal/edge", "cmd/gatehouse/internal/probe", "cmd/gatehouse/internal/tracing", "proxy", "proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream",
 		"tokens", "tokens/keys", "tokens/drf", "users", "users/password", "users/rate",
 	},
 }
@@ -66,6 +69,8 @@ var alone = []struct {
 	{"golang.org/x/crypto", []string{"users/password", "cmd/gatehouse/internal/edge"}, "passwords are hashed in one place, certificates obtained in another"},
 	{"github.com/golang-jwt", []string{"tokens", "tokens/keys"}, "tokens are read in one place"},
 	{"github.com/MicahParks", []string{"tokens/remote"}, "keys of others are read in one place"},
+	{"go.opentelemetry.io/otel/sdk", []string{"cmd/gatehouse/internal/tracing"}, "rooms begin spans, and do not know where they go"},
+	{"go.opentelemetry.io/proto", []string{"cmd/gatehouse/internal/tracing"}, "spans are sent from one place"},
 	{"net/http/httputil", []string{"proxy", "cmd/gatehouse/internal/bench"}, "requests are forwarded in one place"},
 	{"github.com/spf13/viper", []string{"cmd/gatehouse/internal/config"}, "its folding of keys must not reach the rooms"},
 	{"github.com/go-viper", []string{"cmd/gatehouse/internal/config"}, "its folding of keys must not reach the rooms"},

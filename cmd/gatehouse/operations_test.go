@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gatehouse/cmd/gatehouse/internal/tracing"
 	"gatehouse/users/password"
 )
 
@@ -25,6 +26,13 @@ func metricNames(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	m := newMetrics(&server{logger: slog.New(slog.DiscardHandler)}, hasher)
+	spans := tracing.DefaultConfig()
+	spans.Endpoint = "http://127.0.0.1:1"
+	sending, err := tracing.New(spans, tracing.Parts{Registry: m.registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sending.Close(t.Context()) })
 	described := make(chan *prometheus.Desc, 1000)
 	m.registry.Describe(described)
 	close(described)

@@ -154,7 +154,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, before: s.current.Load()})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, before: s.current.Load(), tracing: s.traced})
 	if err != nil {
 		return err
 	}
@@ -179,6 +179,7 @@ func unchangeable(loaded, first *config.Loaded) {
 	compare("server", loaded.Server, first.Server,
 		"trusted_proxies", "max_uri", "max_body", "read_body_timeout", "min_body_rate", "write_timeout", "security_headers", "drain")
 	compare("log", loaded.Log, first.Log, "level", "headers")
+	compare("tracing", loaded.Tracing, first.Tracing)
 	compare("store", loaded.Store, first.Store)
 	compare("audit", loaded.Audit, first.Audit)
 	compare("login.hashing", loaded.Login.Hashing, first.Login.Hashing)

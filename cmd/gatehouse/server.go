@@ -18,6 +18,7 @@ import (
 	"gatehouse/cmd/gatehouse/internal/audit"
 	"gatehouse/cmd/gatehouse/internal/config"
 	"gatehouse/cmd/gatehouse/internal/edge"
+	"gatehouse/cmd/gatehouse/internal/tracing"
 	"gatehouse/proxy"
 	"gatehouse/users"
 	"gatehouse/users/password"
@@ -25,16 +26,18 @@ import (
 
 // server is a gateway that listens.
 type server struct {
-	http   *http.Server
-	edge   *edge.Edge
-	admin  *admin // nil: nobody may ask
-	store  *users.Store
-	stdout io.Writer     // of the audit
-	audit  *audit.Stream // nil: there is none
-	drain  atomic.Pointer[proxy.Drain]
-	logger *slog.Logger
-	metric *metrics
-	room   room
+	http    *http.Server
+	edge    *edge.Edge
+	admin   *admin // nil: nobody may ask
+	store   *users.Store
+	stdout  io.Writer     // of the audit
+	audit   *audit.Stream // nil: there is none
+	drain   atomic.Pointer[proxy.Drain]
+	logger  *slog.Logger
+	metric  *metrics
+	room    room
+	tracing *tracing.Tracing // nil: nothing is traced
+	traced  *proxy.Tracing   // the same, for gateways
 
 	current     atomic.Pointer[generation]
 	generations generations // current, and those before it that have requests
@@ -66,6 +69,13 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 	s := &server{logger: logger, stdout: stdout}
 	s.drain.Store(&loaded.Server.Drain)
 	s.metric = newMetrics(s, hasher)
+	s.tracing, err = tracing.New(loaded.Tracing, tracing.Parts{Logger: logger, Registry: s.metric.registry, Version: built().Version})
+	if err != nil {
+		return nil, err
+	}
+	if s.tracing != nil {
+		s.traced = &proxy.Tracing{Tracer: s.tracing.Tracer(), Trust: loaded.Tracing.TrustIncoming}
+	}
 	s.openAudit(loaded)
 	if opensStore(loaded) {
 		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger, Metrics: s.metric.users})
@@ -92,7 +102,7 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, tracing: s.traced})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -178,6 +188,7 @@ func (s *server) serve(ctx context.Context) error {
 const (
 	endEvents  = time.Second     // the end of a body
 	endSockets = 3 * time.Second // close frames and their answers
+	endTraces  = 3 * time.Second // spans that wait for the collector
 )
 
 // stop ends everything within about drain.timeout. WebSockets get their close frame at
@@ -260,6 +271,9 @@ func (s *server) release() error {
 	if s.store != nil {
 		err = s.store.Close()
 	}
+	sending, cancel := context.WithTimeout(context.Background(), endTraces)
+	defer cancel()
+	_ = s.tracing.Close(sending) // a collector that is away must not fail the exit
 	return errors.Join(err, s.audit.Close())
 }
 

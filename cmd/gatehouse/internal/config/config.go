@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"gatehouse/cmd/gatehouse/internal/audit"
+	"gatehouse/cmd/gatehouse/internal/tracing"
 	"gatehouse/proxy"
 	"gatehouse/tokens"
 	"gatehouse/users"
@@ -23,6 +24,9 @@ type File struct {
 
 	// Audit is where it is written who did what to users, sessions and keys.
 	Audit audit.Config `mapstructure:"audit"`
+
+	// Tracing is where spans are sent to, by OpenTelemetry's protocol.
+	Tracing tracing.Config `mapstructure:"tracing"`
 
 	// Bootstrap is the first user of an empty store.
 	Bootstrap Bootstrap `mapstructure:"bootstrap"`
@@ -65,10 +69,11 @@ type Login struct {
 // Defaults returns what holds where nothing is said.
 func Defaults() File {
 	return File{
-		Config: proxy.DefaultConfig(),
-		Store:  users.DefaultConfig(),
-		Login:  Login{Login: tokens.DefaultLogin(), Hashing: password.DefaultConfig()},
-		Tokens: tokens.DefaultConfig(),
-		Audit:  audit.DefaultConfig(),
+		Config:  proxy.DefaultConfig(),
+		Store:   users.DefaultConfig(),
+		Login:   Login{Login: tokens.DefaultLogin(), Hashing: password.DefaultConfig()},
+		Tokens:  tokens.DefaultConfig(),
+		Audit:   audit.DefaultConfig(),
+		Tracing: tracing.DefaultConfig(),
 	}
 }
