@@ -66,7 +66,7 @@ func launchWatched(t *testing.T, path string) *watched {
 		t.Fatal(err)
 	}
 	w := &watched{log: new(lockedBuffer)}
-	w.server, err = launch(t.Context(), loaded, slog.New(slog.NewTextHandler(w.log, nil)))
+	w.server, err = launch(t.Context(), loaded, slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
 	}

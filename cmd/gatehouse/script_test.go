@@ -23,10 +23,6 @@ import (
 // The scripts in testdata run the program itself and double as its manual. Beside
 // the commands of testscript they have those of scriptCommands below.
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gatehouse": main})
-}
-
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -34,6 +30,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("GATEHOUSE_TEST_UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv(logsVariable, os.Getenv(logsVariable))
+			env.Setenv("GATEHOUSE_LOG_LEVEL", os.Getenv("GATEHOUSE_LOG_LEVEL"))
 			env.Values[slowAnswers{}] = make(chan chan slowAnswer, 1)
 			return nil
 		},
