@@ -51,7 +51,7 @@ func (w looking) Run() int {
 		return 1
 	}
 	if testing.Verbose() {
-		fmt.Printf("looked through %d lines of logs for secrets\n", lines)
+		fmt.Fprintf(os.Stderr, "looked through %d lines of logs for secrets\n", lines)
 	}
 	return code
 }
@@ -60,7 +60,7 @@ func (w looking) Run() int {
 func keptMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, io.MultiWriter(os.Stdout, keep{}), io.MultiWriter(os.Stderr, keep{})))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, io.MultiWriter(os.Stdout, keep{}), io.MultiWriter(os.Stderr, keep{}))) //nolint:forbidigo // this is main
 }
 
 // keep writes what it gets to a file of this process. Failures are told by nobody finding
