@@ -190,12 +190,18 @@ func (s *Store) charge(ctx context.Context, t Throttling, buckets [3]bucket) (*C
 	return c, nil
 }
 
+// clocksDiffer is how far those of replicas may be apart. No budget takes longer to be
+// whole than twice the time of its rate: a row that says so, and this on top, was
+// written by a clock that was wrong, or for a longer rate, and would keep people out until
+// then. Where clocks differ by more no replica takes the tokens of another.
+const clocksDiffer = time.Hour
+
 // take returns the row after one more attempt, or how long to wait for that.
 func (l level) take(b bucket, at time.Time) (level, time.Duration) {
 	now := micros(at)
 	interval := max(1, b.rate.In.Microseconds()/int64(b.rate.N))
 	window := interval * int64(b.rate.N)
-	if l.whole <= now {
+	if l.whole <= now || l.whole > now+2*window+clocksDiffer.Microseconds() {
 		l.whole, l.strikes = now, 0
 	}
 	after := l.whole + interval
@@ -205,8 +211,8 @@ func (l level) take(b bucket, at time.Time) (level, time.Duration) {
 	l.whole = after
 	if b.kind != BudgetNetwork && after+interval-window > now { // it was the last
 		delay := window
-		if l.strikes < 32 {
-			delay = min(window, interval<<l.strikes)
+		if l.strikes < 32 && interval <= window>>l.strikes {
+			delay = interval << l.strikes
 		}
 		l.whole = max(after, now+window-interval+delay)
 		l.strikes++

@@ -1,0 +1,66 @@
+package users
+
+import (
+	"testing"
+	"time"
+
+	"gatehouse/users/rate"
+)
+
+// A clock that was wrong, or a rate that was longer, keeps nobody out until then.
+func TestBudgetsOfAClockThatWasWrong(t *testing.T) {
+	b := bucket{kind: BudgetAccountAndNetwork, rate: rate.Rate{N: 5, In: 5 * time.Minute}}
+	now := time.Now()
+	fails := func(at time.Time, l level, n int) level {
+		for range n {
+			next, wait := l.take(b, at)
+			if wait > 0 {
+				t.Fatalf("wait %v", wait)
+			}
+			l = next
+		}
+		return l
+	}
+	for _, ahead := range []time.Duration{2 * time.Hour, 24 * time.Hour, 73 * 365 * 24 * time.Hour} {
+		l := fails(now.Add(ahead), level{}, 5)
+		if l = fails(now, l, 5); l.strikes != 1 {
+			t.Errorf("%v ahead: strikes %d", ahead, l.strikes)
+		}
+		if _, wait := l.take(b, now); wait != time.Minute {
+			t.Errorf("%v ahead: wait %v after what the budget has", ahead, wait)
+		}
+	}
+	// One that is a little wrong gives nothing away: replicas differ by as much.
+	l := fails(now.Add(30*time.Minute), level{}, 5)
+	if _, wait := l.take(b, now); wait != 31*time.Minute {
+		t.Errorf("wait %v", wait)
+	}
+}
+
+// The wait stays what it has grown to, however long somebody goes on and however slow
+// the rate is.
+func TestWaitsThatHaveGrownStay(t *testing.T) {
+	for _, r := range []rate.Rate{{N: 5, In: 5 * time.Minute}, {N: 5, In: 24 * time.Hour}, {N: 2, In: 366 * 24 * time.Hour}, {N: 1, In: time.Hour}, {N: rate.MaxN, In: time.Millisecond}} {
+		b := bucket{kind: BudgetAccount, rate: r}
+		now, l := time.Unix(1_800_000_000, 0), level{}
+		for range r.N {
+			l, _ = l.take(b, now)
+			if l.strikes > 0 {
+				break
+			}
+		}
+		last := time.Duration(0)
+		for i := range 200 {
+			next, wait := l.take(b, now)
+			if wait <= 0 || wait < last || wait > max(r.In, time.Second) {
+				t.Fatalf("%s: attempt %d waits %v after %v", r, i, wait, last)
+			}
+			last = wait
+			now = now.Add(wait)
+			if next, wait = l.take(b, now); wait > 0 {
+				t.Fatalf("%s: attempt %d waits %v more", r, i, wait)
+			}
+			l = next
+		}
+	}
+}
