@@ -175,7 +175,7 @@ func (a *Authority) deniedUnseen(ctx context.Context, e *Event, name string, bud
 		return
 	}
 	denial := users.Denial{Reason: reasonThrottled}
-	if user, err := a.store.UserBy(ctx, users.Column(a.login.FindBy), name); err == nil {
+	if user, err := a.store.AccountBy(ctx, users.Column(a.login.FindBy), name); err == nil {
 		denial.User = user
 	}
 	a.denied(ctx, e, name, denial)

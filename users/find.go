@@ -24,8 +24,7 @@ const (
 // [ErrNotFound]. An address that several accounts have is nobody's, and so is the
 // empty one. [ByID] is not for it.
 func (s *Store) UserBy(ctx context.Context, by Column, value string) (User, error) {
-	// The database is not asked about what no account can have.
-	if value == "" || len(value) > maxEmail*utf8.UTFMax || !storable(value) {
+	if !findable(value) {
 		return User{}, ErrNotFound
 	}
 	switch by {
@@ -35,6 +34,12 @@ func (s *Store) UserBy(ctx context.Context, by Column, value string) (User, erro
 		return s.userByEmail(ctx, value)
 	}
 	return User{}, ErrNotFound
+}
+
+// findable tells whether an account can have such a name or address; the database is not
+// asked about others.
+func findable(value string) bool {
+	return value != "" && len(value) <= maxEmail*utf8.UTFMax && storable(value)
 }
 
 func (s *Store) userByEmail(ctx context.Context, email string) (User, error) {

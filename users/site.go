@@ -144,6 +144,7 @@ type site struct {
 	writer *link // nil: nothing is ever written
 	logger *slog.Logger
 
+	folding folding  // which of them fold
 	columns []string // of the users, that are read
 	members struct { // which user is in which group; table "": nobody is in any
 		table, user string

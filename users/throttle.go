@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -278,6 +277,9 @@ func (s *Store) Unlock(ctx context.Context, by Column, name string) (int, error)
 	if err != nil {
 		return 0, err
 	}
+	if name, err = s.spelled(ctx, by, name); err != nil {
+		return 0, err
+	}
 	return s.unlock(ctx, unlockSet+` account = $2`, digests.account(by, name))
 }
 
@@ -314,17 +316,9 @@ func (s *Store) buckets(ctx context.Context, t Throttling, a Attempt) (all [3]bu
 	if err != nil {
 		return all, own, err
 	}
-	name := a.Name
-	// The site may hold two spellings for one, which only it knows. The store does not.
-	if s.site != nil {
-		switch u, err := s.UserBy(ctx, a.By, name); {
-		case err == nil && a.By == ByEmail:
-			name = u.Email
-		case err == nil:
-			name = u.Username
-		case !errors.Is(err, ErrNotFound):
-			return all, own, err
-		}
+	name, err := s.spelled(ctx, a.By, a.Name)
+	if err != nil {
+		return all, own, err
 	}
 	account, network := digests.account(a.By, name), networkText(a.Addr)
 	all = [3]bucket{
