@@ -86,6 +86,11 @@ func Reasons() []string {
 // noted has what an endpoint does told to Parts.Audit.
 func (a *Authority) noted(name EventName, post func(*http.Request, drf.Input, *Event) drf.Answer) func(*http.Request, drf.Input) drf.Answer {
 	return func(r *http.Request, in drf.Input) drf.Answer {
+		if a.ready != nil && (name == EventLogin || name == EventRefresh) {
+			if err := a.ready(); err != nil {
+				return a.undecided(r, err)
+			}
+		}
 		e := &Event{Name: name, Address: client(r).Address, RequestID: requestID(r)}
 		answer := post(r, in, e)
 		if a.audit == nil {

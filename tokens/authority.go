@@ -25,6 +25,10 @@ type Parts struct {
 	// error is that what was done must not have been: a login is taken back, and the
 	// client is answered 503.
 	Audit func(context.Context, Event) error
+	// AuditReady is asked before a login or a refresh whether Audit will take it; nil: it
+	// will. Its error is answered 503, and nothing is done: a refresh token that was
+	// exchanged for an answer that nobody gets would look stolen when it comes again.
+	AuditReady func() error
 }
 
 // Authority is the one that says which tokens are good. It is immutable and safe
@@ -39,6 +43,7 @@ type Authority struct {
 	metrics  *Metrics
 	throttle *throttle // nil: nothing is bounded
 	audit    func(context.Context, Event) error
+	ready    func() error // nil: always
 	now      func() time.Time
 }
 
@@ -61,6 +66,7 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 		a.login = DefaultLogin()
 	}
 	a.metrics, a.throttle, a.audit = parts.Metrics, newThrottle(a.login.Throttle, parts.Before), parts.Audit
+	a.ready = parts.AuditReady
 	if a.now == nil {
 		a.now = time.Now
 	}

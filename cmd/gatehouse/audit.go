@@ -47,7 +47,7 @@ func auditEvents() []string {
 	all := []string{
 		eventStart, eventStop, eventReload, eventUserCreate, eventUserChange, eventUserGroups, eventUserPassword, eventUserEnable,
 		eventUserDisable, eventUserDelete, eventUnlock, eventSessionEnd, eventKeyCreate, eventKeyRotate, eventKeyRetire, eventImport,
-		eventExport, eventCopy, eventPrune,
+		eventExport, eventCopy, eventPrune, audit.EventLost,
 	}
 	for _, name := range tokens.Events() {
 		all = append(all, string(name))

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -247,6 +248,15 @@ func TestAudit(t *testing.T) {
 	}
 
 	a.eventually(t, `config.reload success system {"config":`)
+	if err := errors.Join(os.Rename(a.path, a.path+".kept"), os.Symlink("/dev/full", a.path)); err != nil {
+		t.Fatal(err)
+	}
+	a.ask(t, "/api/token/refresh/", "refresh", "x")
+	if err := os.Rename(a.path+".kept", a.path); err != nil {
+		t.Fatal(err)
+	}
+	a.ask(t, "/api/token/refresh/", "refresh", "x")
+	a.eventually(t, `audit.lost error system {"lines":1}`)
 	a.configure(t, "continue", "nonsense: 1\n")
 	a.eventually(t, "config.reload failure not_valid system")
 	a.configure(t, "continue", "")
@@ -297,6 +307,10 @@ func TestAnAuditThatCannotBeWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.serve(t)
+			var before struct{ Refresh string }
+			if answer := a.ask(t, "/api/token/", "username", "root", "password", passwordOf("root")); json.Unmarshal(answer.body, &before) != nil || answer.StatusCode != 200 {
+				t.Fatalf("%d %s", answer.StatusCode, answer.body)
+			}
 			if err := os.Rename(a.path+".full", a.path); err != nil { // the disk is full from now on
 				t.Fatal(err)
 			}
@@ -312,6 +326,10 @@ func TestAnAuditThatCannotBeWritten(t *testing.T) {
 			if !strings.Contains(a.out.String(), `"the audit cannot be written"`) {
 				t.Errorf("the log: %s", a.out)
 			}
+			// Nothing is done that would look like a stolen token when it is asked for again.
+			if answer := a.ask(t, "/api/token/refresh/", "refresh", before.Refresh); answer.StatusCode != c.status {
+				t.Errorf("refresh: %d %s", answer.StatusCode, answer.body)
+			}
 			if err := os.Remove(a.path); err != nil { // there is room again
 				t.Fatal(err)
 			}
@@ -321,9 +339,14 @@ func TestAnAuditThatCannotBeWritten(t *testing.T) {
 			if got := a.last(t); got != "login success client root session 192.0.2.1" {
 				t.Errorf("then: %s", got)
 			}
+			if c.how == "refuse" {
+				if answer := a.ask(t, "/api/token/refresh/", "refresh", before.Refresh); answer.StatusCode != 200 {
+					t.Errorf("then: %d %s", answer.StatusCode, answer.body)
+				}
+			}
 			// A login that nobody was told of is none.
 			sessions := strings.Count(a.run(t, "", "user", "sessions", "root"), "192.0.2.1")
-			if want := map[string]int{"continue": 2, "refuse": 1}[c.how]; sessions != want {
+			if want := map[string]int{"continue": 3, "refuse": 2}[c.how]; sessions != want {
 				t.Errorf("%d sessions, want %d", sessions, want)
 			}
 		})

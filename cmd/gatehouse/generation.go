@@ -42,7 +42,9 @@ type parts struct {
 	tokens  *tokens.Metrics
 	before  *generation // whose place it takes; nil: nobody's
 	audit   func(context.Context, tokens.Event) error
-	tracing *proxy.Tracing // nil: nothing is traced
+	// auditReady tells whether it will take what endpoints are about to do.
+	auditReady func() error
+	tracing    *proxy.Tracing // nil: nothing is traced
 
 	endpoints []tokens.Endpoint // in place of its own; nil: its own
 }
@@ -62,7 +64,7 @@ func build(loaded *config.Loaded, with parts) (*generation, error) {
 	loaded.Blame("login", loaded.Login.Check())
 	loaded.Blame("audit", errors.Join(loaded.Audit.Check()...))
 	blameEmptyAssertions(loaded)
-	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens, Before: authorityBefore, Audit: with.audit})
+	authority, err := tokens.New(loaded.Tokens, tokens.Parts{Store: with.store, Login: loaded.Login.Login, Logger: with.logger, Metrics: with.tokens, Before: authorityBefore, Audit: with.audit, AuditReady: with.auditReady})
 	loaded.Blame("tokens", err)
 	if err == nil {
 		g.authority = authority

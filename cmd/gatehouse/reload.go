@@ -154,7 +154,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 	if !opensStore(loaded) {
 		withoutStore(loaded)
 	}
-	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, before: s.current.Load(), tracing: s.traced})
+	next, err := build(loaded, parts{store: s.store, logger: s.logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, auditReady: s.audit.Ready, room: s.room, before: s.current.Load(), tracing: s.traced})
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 		loaded.Blame("bootstrap", err)
 		return nil, errors.Join(loaded.Err(), s.release())
 	}
-	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, room: s.room, tracing: s.traced})
+	first, err := build(loaded, parts{store: s.store, logger: logger, metrics: s.metric.proxy, tokens: s.metric.tokens, audit: s.tellAudit, auditReady: s.audit.Ready, room: s.room, tracing: s.traced})
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}

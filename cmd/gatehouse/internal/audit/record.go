@@ -51,6 +51,10 @@ const (
 	Error   = "error"
 )
 
+// EventLost is the event of a line before which others are missing, because they could not
+// be written.
+const EventLost = "audit.lost"
+
 // Kinds of actors.
 const (
 	Client   = "client"

@@ -31,6 +31,7 @@ type Stream struct {
 	to   io.Writer
 	file *os.File // nil: it is stdout
 	torn bool     // a part of a line was written
+	lost int64    // lines that were not written, of which nothing is said yet
 
 	trouble  atomic.Pointer[string] // why the last line could not be written; nil: it could
 	failures atomic.Int64
@@ -61,17 +62,14 @@ func Open(cfg Config, parts Parts) (*Stream, error) {
 
 // reopen opens the file anew. The old one stays where that fails.
 func (s *Stream) reopen() error {
-	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
-		return errors.New("it is a directory")
-	}
-	file, err := os.OpenFile(s.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	file, err := openFile(s.path)
 	if err != nil {
 		return err
 	}
 	if s.file != nil {
 		_ = s.file.Close() // each of its lines was written at once
 	}
-	s.file, s.to, s.torn = file, file, false
+	s.file, s.to, s.torn = file, file, endsTorn(file)
 	return nil
 }
 
@@ -84,7 +82,10 @@ func (s *Stream) Write(r Record) error {
 	}
 	line, err := r.line(s.parts.Now(), s.host)
 	if err == nil {
-		err = s.append(line)
+		err = s.append(line, 1)
+	}
+	if err != nil {
+		s.failures.Add(1)
 	}
 	s.note(err)
 	if err != nil && s.refuse {
@@ -93,20 +94,55 @@ func (s *Stream) Write(r Record) error {
 	return nil
 }
 
-func (s *Stream) append(line []byte) error {
+// gap is the line that says how many are missing.
+func (s *Stream) gap() ([]byte, error) {
+	return Record{Event: EventLost, Outcome: Error, ActorType: System, Detail: map[string]any{"lines": s.lost}}.line(s.parts.Now(), s.host)
+}
+
+// Ready is the error that Write would return, asked before something is done that could
+// not be undone: where the last line could not be written and must stop what
+// happens, it tries to say how many are missing.
+func (s *Stream) Ready() error {
+	if s == nil || !s.refuse || s.trouble.Load() == nil {
+		return nil
+	}
+	err := s.append(nil, 0)
+	s.note(err)
+	if err != nil {
+		return fmt.Errorf("the audit cannot be written: %w", err)
+	}
+	return nil
+}
+
+// append writes what is missing, and so many lines.
+func (s *Stream) append(line []byte, lines int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var moved error
 	if s.file != nil && s.isMoved() {
 		moved = s.reopen()
 	}
+	if s.lost > 0 {
+		gap, err := s.gap()
+		if err != nil {
+			return err
+		}
+		line = append(gap, line...)
+	}
 	if s.torn {
 		line = append([]byte("\n"), line...) // what is broken is one line, not two
 	}
+	if s.file != nil {
+		_ = s.file.SetWriteDeadline(time.Now().Add(pipeTime)) // files on a disk have none
+	}
 	n, err := s.to.Write(line)
+	if err == nil {
+		s.lost = 0
+	}
 	switch {
 	case err != nil:
 		s.torn = s.torn || n > 0
+		s.lost += lines
 	case moved != nil: // it is in a file that nobody looks for it in
 		s.torn = false
 		return fmt.Errorf("it goes on in the file that was renamed: %w", moved)
@@ -130,7 +166,6 @@ func (s *Stream) isMoved() bool {
 func (s *Stream) note(err error) {
 	var text *string
 	if err != nil {
-		s.failures.Add(1)
 		text = new(reason(err).Error())
 	}
 	before := s.trouble.Swap(text)
