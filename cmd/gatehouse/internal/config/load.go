@@ -216,6 +216,9 @@ func (l *Loaded) anchorSite() {
 func (l *Loaded) anchorAudit() {
 	if path := l.Audit.Path(); strings.Contains(path, "/") && !filepath.IsAbs(path) && l.layerOf("audit.output") == 1 {
 		l.Audit.Output = filepath.Join(filepath.Dir(l.Path), path)
+		if !strings.Contains(l.Audit.Output, "/") { // a configuration that was named without a directory
+			l.Audit.Output = "./" + l.Audit.Output
+		}
 	}
 }
 
