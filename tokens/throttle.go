@@ -39,7 +39,8 @@ type Throttle struct {
 	// of thousands. Logins that go well are not counted.
 	Network Limit `mapstructure:"per_network"`
 	// KnownNetworks is for how long after a login that went well its network counts as
-	// the account's own; default 720h (30 days), 0s is not at all.
+	// the account's own; default 720h (30 days), 0s is not at all. Of each account the
+	// hundred latest are known.
 	KnownNetworks time.Duration `mapstructure:"known_networks"`
 	// RefreshPerNetwork is how often the refresh, blacklist and logout endpoints may be
 	// asked from one network, good or bad; default 600/1m. This and the next two are

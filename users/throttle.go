@@ -87,6 +87,7 @@ type taken struct {
 	bucket
 	debt   int64 // microseconds
 	strike int64
+	anew   bool // the network is not known for the account
 }
 
 // bucket is a budget that an attempt takes from.
@@ -169,7 +170,7 @@ func (s *Store) charge(ctx context.Context, t Throttling, buckets [3]bucket) (*C
 				}
 				continue
 			}
-			c.taken = append(c.taken, taken{b, next.whole - max(row.whole, micros(now)), next.strikes - row.strikes})
+			c.taken = append(c.taken, taken{b, next.whole - max(row.whole, micros(now)), next.strikes - row.strikes, row.known <= micros(now)})
 			if _, wait := next.take(b, now); wait > 0 {
 				c.UsedUp = append(c.UsedUp, Throttled{b.kind, wait})
 			}
@@ -235,8 +236,25 @@ func (c *Charge) Succeeded(ctx context.Context) error {
 		}
 		_, err := tx.ExecContext(ctx, `
 			UPDATE login_budgets SET whole_at = 0, strikes = 0, known_until = $2, until = $2 WHERE bucket = $1`, t.key, known)
+		if err == nil && known > 0 && t.anew {
+			err = c.store.forgetNetworks(ctx, tx, t.account)
+		}
 		return err
 	})
+}
+
+// maxKnown is from how many networks an account is known; a person comes from fewer
+// within a month. Whoever has an account and very many addresses could fill the table
+// with them otherwise, and those who then find no place share budgets.
+const maxKnown = 100
+
+// forgetNetworks forgets all but the latest.
+func (s *Store) forgetNetworks(ctx context.Context, tx *sql.Tx, account string) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE login_budgets SET known_until = 0, until = whole_at WHERE bucket IN
+			(SELECT bucket FROM login_budgets WHERE account = $1 AND account <> '' AND known_until > 0
+			ORDER BY known_until DESC LIMIT 1000 OFFSET $2`+s.dialect.skipLocked+`)`, account, maxKnown)
+	return err
 }
 
 // Undo gives back what was taken: nobody looked whether the attempt was a good one.

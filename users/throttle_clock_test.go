@@ -1,6 +1,7 @@
 package users
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -62,4 +63,50 @@ func TestWaitsThatHaveGrownStay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An account with very many addresses does not fill the table with them.
+func TestAttackAnAccountFromManyNetworks(t *testing.T) {
+	onEach(t, func(t *testing.T, in Config) {
+		c := &clock{now: time.Now()}
+		s := openBare(t, in, Parts{Now: c.Now})
+		limits := Throttling{AccountAndNetwork: rate.Rate{N: 1, In: 24 * time.Hour}, Account: rate.Rate{N: 1, In: 24 * time.Hour}, Known: 720 * time.Hour}
+		from := func(name string, i int) Attempt {
+			return Attempt{By: ByName, Name: name, Addr: netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})}
+		}
+		succeed := func(name string, i int) {
+			t.Helper()
+			charge, err := s.ChargeLogin(t.Context(), limits, from(name, i))
+			if err == nil {
+				err = charge.Succeeded(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.add(time.Second)
+		}
+		succeed("another", 0)
+		for i := range 3 * maxKnown {
+			succeed("ada", i)
+		}
+		if _, err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var rows int
+		if err := s.reader.QueryRow(`SELECT COUNT(*) FROM login_budgets`).Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		if rows != maxKnown+1 {
+			t.Errorf("%d rows, want %d", rows, maxKnown+1)
+		}
+		// The latest are known still, and the network of somebody else.
+		if _, err := s.ChargeLogin(t.Context(), limits, from("ada", 9999)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ChargeLogin(t.Context(), limits, from("ada", 0)); err == nil {
+			t.Error("the oldest is known")
+		}
+		succeed("ada", 3*maxKnown-1)
+		succeed("another", 0)
+	})
 }
