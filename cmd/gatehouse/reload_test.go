@@ -302,9 +302,7 @@ func TestABadConfigurationChangesNothing(t *testing.T) {
 	eventually(t, "the complaint", func() bool { return strings.Count(w.log.String(), "the one before it stays") == complaints })
 	writeFile(t, filepath.Join(dir, "secret2"), "fedcba9876543210fedcba9876543210")
 	eventually(t, "the new rule", func() bool { return status() == http.StatusUnauthorized })
-	if got := ready(); got != "200 {\"status\":\"ready\"}\n" {
-		t.Errorf("got %s", got)
-	}
+	eventually(t, "that nothing is complained about", func() bool { return ready() == "200 {\"status\":\"ready\"}\n" })
 }
 
 // Whoever sends SIGHUP does not wait for the next look. Streams of a generation that
