@@ -29,6 +29,9 @@ type dialect struct {
 	judge    func(err error) verdict                               // of a transaction that failed
 	advance  func(ctx context.Context, tx *sql.Tx, id int64) error // gives no number of an account up to id any more
 
+	// forgets: the driver reads the text of a statement each time that it is given it.
+	forgets bool
+
 	isolation sql.IsolationLevel // of what writes
 	snapshot  sql.IsolationLevel // of what reads one moment; 0: every transaction does
 	// last returns the highest number of an account that was ever given; nil: not known.

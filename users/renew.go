@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -46,11 +45,14 @@ func (s *Store) RenewSession(ctx context.Context, r Renewal) (Renewed, error) {
 		if err := holdUser(ctx, tx, r.Old.UserID, s.dialect.forShare); err != nil {
 			return err
 		}
-		if err := touchSession(ctx, tx, r, now); err != nil {
+		if err := s.touchSession(ctx, tx, r, now); err != nil {
 			return err
 		}
 		if r.Next != nil && r.RevokeOld {
-			out, err = swapToken(ctx, tx, r, now)
+			out, err = s.swapToken(ctx, tx, r, now)
+			return err
+		}
+		if err := s.insertToken(ctx, tx, r.Old); err != nil {
 			return err
 		}
 		var revoked int64
@@ -67,14 +69,38 @@ func (s *Store) RenewSession(ctx context.Context, r Renewal) (Renewed, error) {
 			return nil
 		}
 		out.NextID = r.Next.ID
-		return insertToken(ctx, tx, *r.Next)
+		return s.insertToken(ctx, tx, *r.Next)
 	})
 	return out, err
 }
 
 // touchSession notes that the session goes on, and makes a row of one that was not
 // begun here. The row is then locked until the transaction ends.
-func touchSession(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) error {
+func (s *Store) touchSession(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) error {
+	expires := r.Old.Expires
+	if r.Next != nil {
+		expires = r.Next.Expires
+	}
+	touch := func() (int64, error) {
+		return s.change(ctx, tx, touchSessionSQL,
+			int64(FamilyOf(r.Old.ID)), micros(now), micros(expires), micros(r.AccessUntil))
+	}
+	// Nearly always it is there. Where it is not, or has ended, the second time decides.
+	goesOn, err := touch()
+	if err != nil || goesOn > 0 {
+		return err
+	}
+	if err := adoptSession(ctx, tx, r, now); err != nil {
+		return err
+	}
+	if goesOn, err = touch(); err == nil && goesOn == 0 {
+		return ErrRevoked
+	}
+	return err
+}
+
+// adoptSession makes a row of a session that was not begun here, unless there is one.
+func adoptSession(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) error {
 	began := r.Old.IssuedAt
 	if began.IsZero() {
 		began = now
@@ -88,45 +114,29 @@ func touchSession(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) err
 		ON CONFLICT (family) DO NOTHING`,
 		int64(FamilyOf(r.Old.ID)), r.Old.UserID, micros(began), micros(now), micros(r.Old.Expires), micros(r.AccessUntil),
 		legible(r.Client.Address, maxAddress), legible(r.Client.UserAgent, maxUserAgent))
-	if err != nil {
-		return err
-	}
-	expires := r.Old.Expires
-	if r.Next != nil {
-		expires = r.Next.Expires
-	}
-	var family int64
-	err = tx.QueryRowContext(ctx, `
-		UPDATE sessions SET used_at = $2,
-			expires_at = CASE WHEN $3 > expires_at THEN $3 ELSE expires_at END,
-			access_until = CASE WHEN $4 > access_until THEN $4 ELSE access_until END
-		WHERE family = $1 AND ended_at IS NULL
-		RETURNING family`,
-		int64(FamilyOf(r.Old.ID)), micros(now), micros(expires), micros(r.AccessUntil)).Scan(&family)
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrRevoked
-	}
-	if err != nil {
-		return err
-	}
-	return insertToken(ctx, tx, r.Old)
+	return err
 }
 
 // swapToken revokes the old token and remembers the next one. The statement settles
 // who is first.
-func swapToken(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renewed, error) {
-	var jti string
-	err := tx.QueryRowContext(ctx, `
-		UPDATE tokens SET revoked_at = $2, rotated_at = $2, next_jti = $3, access_jti = $4
-		WHERE jti = $1 AND revoked_at IS NULL
-		RETURNING jti`, storedID(r.Old.ID), micros(now), r.Next.ID, r.AccessID).Scan(&jti)
-	if errors.Is(err, sql.ErrNoRows) {
+func (s *Store) swapToken(ctx context.Context, tx *sql.Tx, r Renewal, now time.Time) (Renewed, error) {
+	swap := func() (int64, error) {
+		return s.change(ctx, tx, exchangeSQL, storedID(r.Old.ID), micros(now), r.Next.ID, r.AccessID)
+	}
+	first, err := swap()
+	if err == nil && first == 0 {
+		// It was revoked, or was never recorded: others made it.
+		if err = s.insertToken(ctx, tx, r.Old); err == nil {
+			first, err = swap()
+		}
+	}
+	switch {
+	case err != nil:
+		return Renewed{}, err
+	case first == 0:
 		return exchanged(ctx, tx, r, now)
 	}
-	if err != nil {
-		return Renewed{}, err
-	}
-	if err := insertToken(ctx, tx, *r.Next); err != nil {
+	if err := s.insertToken(ctx, tx, *r.Next); err != nil {
 		return Renewed{}, err
 	}
 	return Renewed{NextID: r.Next.ID, AccessID: r.AccessID, At: now}, nil

@@ -70,22 +70,16 @@ func (s *Store) StartSession(ctx context.Context, user User, refresh Token, acce
 		if err := s.holdLogin(ctx, tx, user.ID, refresh.IssuedAt, note); err != nil {
 			return err
 		}
-		var id int64
-		err := tx.QueryRowContext(ctx, `
-			INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, address, user_agent)
-			SELECT $1, id, $3, $3, $4, $5, $6, $7 FROM users
-			WHERE id = $2 AND is_active = 1 AND COALESCE(sessions_ended_at, 0) = COALESCE(CAST($8 AS BIGINT), 0)
-			RETURNING user_id`,
+		began, err := s.change(ctx, tx, startSessionSQL,
 			int64(family), user.ID, micros(refresh.IssuedAt), micros(refresh.Expires), micros(accessUntil),
-			legible(client.Address, maxAddress), legible(client.UserAgent, maxUserAgent), microsOrNull(user.SessionsEnded),
-		).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrCredentials
-		}
+			legible(client.Address, maxAddress), legible(client.UserAgent, maxUserAgent), microsOrNull(user.SessionsEnded))
 		if err != nil {
 			return err
 		}
-		return insertToken(ctx, tx, refresh)
+		if began == 0 {
+			return ErrCredentials
+		}
+		return s.insertToken(ctx, tx, refresh)
 	})
 	if note {
 		s.live.drop(user.ID)
@@ -103,18 +97,13 @@ func (s *Store) holdLogin(ctx context.Context, tx *sql.Tx, id int64, at time.Tim
 		return holdUser(ctx, tx, &id, s.dialect.forShare)
 	}
 	// The clocks of processes differ: a later login stays the last one.
-	_, err := tx.ExecContext(ctx, `
-		UPDATE users SET last_login = CASE WHEN COALESCE(last_login, 0) < $1 THEN $1 ELSE last_login END
-		WHERE id = $2`, micros(at), id)
+	_, err := s.change(ctx, tx, noteLoginSQL, micros(at), id)
 	return err
 }
 
 // insertToken remembers a refresh token that was handed out, unless its id is known.
-func insertToken(ctx context.Context, tx *sql.Tx, t Token) error {
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO tokens (jti, user_id, issued_at, expires_at, family)
-		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
-		ON CONFLICT (jti) DO NOTHING`,
+func (s *Store) insertToken(ctx context.Context, tx *sql.Tx, t Token) error {
+	_, err := s.change(ctx, tx, rememberSQL,
 		storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), int64(FamilyOf(t.ID)))
 	return err
 }

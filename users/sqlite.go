@@ -28,9 +28,10 @@ func sqliteDialect(path string) dialect {
 		explain: func(err error) error { return explainSQLite(path, err) },
 		unique:  func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE },
 		// The switch of a new file to WAL does not wait for the busy timeout.
-		busy:  func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
-		last:  lastDjangoSQLite,
-		judge: func(error) verdict { return final }, // it waits for locks itself
+		busy:    func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
+		last:    lastDjangoSQLite,
+		forgets: true,
+		judge:   func(error) verdict { return final }, // it waits for locks itself
 		advance: func(ctx context.Context, tx *sql.Tx, id int64) error {
 			// The row is there once the table has had one.
 			_, err := tx.ExecContext(ctx, `

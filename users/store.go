@@ -28,6 +28,7 @@ type Store struct {
 	dialect  dialect
 	writer   *sql.DB
 	reader   *sql.DB // may be the same
+	prepared prepared
 	hasher   *password.Hasher
 	logger   *slog.Logger
 	now      func() time.Time
@@ -110,6 +111,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	if err := s.prepareStatements(ctx); err != nil {
+		return err
+	}
 	s.ended.setRead(time.Now())
 	seq, err := s.lastChange(ctx)
 	if err != nil {
@@ -148,6 +152,7 @@ func (s *Store) Close() error {
 	if s.site != nil {
 		faults = append(faults, s.site.close())
 	}
+	faults = append(faults, s.prepared.close())
 	for _, db := range []*sql.DB{s.reader, s.writer} { // the last to close tidies the file
 		if db != nil {
 			faults = append(faults, db.Close())

@@ -22,12 +22,7 @@ type Token struct {
 // the id is known.
 func (s *Store) RecordToken(ctx context.Context, t Token) error {
 	return s.writeToken(ctx, t, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO tokens (jti, user_id, issued_at, expires_at, family)
-			VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
-			ON CONFLICT (jti) DO NOTHING`,
-			storedID(t.ID), t.UserID, microsOrNull(t.IssuedAt), micros(t.Expires), int64(FamilyOf(t.ID)))
-		return err
+		return s.insertToken(ctx, tx, t)
 	})
 }
 

@@ -1,0 +1,82 @@
+package users
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// The statements of logins and refreshes. They are the same text each time, so that a
+// database whose driver does not remember what it has read needs to read them once.
+// None of them is built, and so there are never more.
+const (
+	rememberSQL = `
+		INSERT INTO tokens (jti, user_id, issued_at, expires_at, family)
+		VALUES ($1, (SELECT id FROM users WHERE id = $2), $3, $4, $5)
+		ON CONFLICT (jti) DO NOTHING`
+
+	touchSessionSQL = `
+		UPDATE sessions SET used_at = $2,
+			expires_at = CASE WHEN $3 > expires_at THEN $3 ELSE expires_at END,
+			access_until = CASE WHEN $4 > access_until THEN $4 ELSE access_until END
+		WHERE family = $1 AND ended_at IS NULL`
+
+	exchangeSQL = `
+		UPDATE tokens SET revoked_at = $2, rotated_at = $2, next_jti = $3, access_jti = $4
+		WHERE jti = $1 AND revoked_at IS NULL`
+
+	startSessionSQL = `
+		INSERT INTO sessions (family, user_id, created_at, used_at, expires_at, access_until, address, user_agent)
+		SELECT $1, id, $3, $3, $4, $5, $6, $7 FROM users
+		WHERE id = $2 AND is_active = 1 AND COALESCE(sessions_ended_at, 0) = COALESCE(CAST($8 AS BIGINT), 0)`
+
+	noteLoginSQL = `
+		UPDATE users SET last_login = CASE WHEN COALESCE(last_login, 0) < $1 THEN $1 ELSE last_login END
+		WHERE id = $2`
+)
+
+// prepared are statements of the writer, by their texts. It is not written any more
+// once the store is open. A connection that does not know one yet, and one whose
+// schema another process has changed since, reads it again by itself.
+type prepared map[string]*sql.Stmt
+
+// prepareStatements reads them with the tables as the migrations left them.
+func (s *Store) prepareStatements(ctx context.Context) error {
+	if !s.dialect.forgets {
+		return nil
+	}
+	s.prepared = prepared{}
+	for _, text := range []string{rememberSQL, touchSessionSQL, exchangeSQL, startSessionSQL, noteLoginSQL} {
+		statement, err := s.writer.PrepareContext(ctx, text) //nolint:sqlclosecheck // the store closes it
+		if err != nil {
+			return fmt.Errorf("prepare a statement: %w", err)
+		}
+		s.prepared[text] = statement
+	}
+	return nil
+}
+
+// close may be called more than once.
+func (p prepared) close() error {
+	var faults []error
+	for _, statement := range p {
+		faults = append(faults, statement.Close())
+	}
+	return errors.Join(faults...)
+}
+
+// change runs one of the statements, and tells how many rows it wrote.
+func (s *Store) change(ctx context.Context, tx *sql.Tx, text string, args ...any) (int64, error) {
+	var result sql.Result
+	var err error
+	if statement, ok := s.prepared[text]; ok {
+		result, err = tx.StmtContext(ctx, statement).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction
+	} else {
+		result, err = tx.ExecContext(ctx, text, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
