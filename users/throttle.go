@@ -250,6 +250,7 @@ const maxKnown = 100
 
 // forgetNetworks forgets all but the latest.
 func (s *Store) forgetNetworks(ctx context.Context, tx *sql.Tx, account string) error {
+	//nolint:gosec // what is put in is a clause of the dialect
 	_, err := tx.ExecContext(ctx, `
 		UPDATE login_budgets SET known_until = 0, until = whole_at WHERE bucket IN
 			(SELECT bucket FROM login_budgets WHERE account = $1 AND account <> '' AND known_until > 0
