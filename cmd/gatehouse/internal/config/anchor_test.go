@@ -38,3 +38,35 @@ routes: [{ to: App }]
 		}
 	}
 }
+
+// A path of the audit is told from a word by its slash, which it must keep when both it
+// and the configuration are in the working directory.
+func TestTheAuditIsBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Mkdir("site", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ config, said, file string }{
+		{"gatehouse.yaml", "./audit.jsonl", "audit.jsonl"},
+		{"site/gatehouse.yaml", "./audit.jsonl", "site/audit.jsonl"},
+		{"site/gatehouse.yaml", "../audit.jsonl", "audit.jsonl"},
+		{"gatehouse.yaml", "logs/audit.jsonl", "logs/audit.jsonl"},
+		{filepath.Join(dir, "site", "gatehouse.yaml"), "../audit.jsonl", filepath.Join(dir, "audit.jsonl")},
+		{"site/gatehouse.yaml", "/var/log/audit.jsonl", "/var/log/audit.jsonl"},
+	} {
+		if err := os.WriteFile(c.config, []byte("audit: { output: "+c.said+" }\nupstreams: { app: { url: http://a } }\nroutes: [{ to: app }]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := Load(Input{Path: c.config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if faults := loaded.Audit.Check(); len(faults) != 0 {
+			t.Errorf("%s in %s: %v", c.said, c.config, faults)
+		}
+		if got := filepath.Clean(loaded.Audit.Path()); got != c.file {
+			t.Errorf("%s in %s goes to %s, want %s", c.said, c.config, got, c.file)
+		}
+	}
+}
