@@ -79,6 +79,20 @@ func TestNoAccessLogAboveInfo(t *testing.T) {
 	}
 }
 
+// With log.level warn there is no access line to look the request up in.
+func TestAWarningOfAFailedUpstreamNamesIt(t *testing.T) {
+	w := before(t, "127.0.0.1:1", upstream.Timeouts{})
+	w.get("/public/")
+	eventually(t, "warning that names the upstream", func() bool {
+		for line := range strings.SplitSeq(w.log.String(), "\n") {
+			if strings.Contains(line, "cannot answer") {
+				return strings.Contains(line, "upstream=app ") && strings.Contains(line, "request_id=")
+			}
+		}
+		return false
+	})
+}
+
 func TestAFailedUpstreamIsAWarningWithItsCause(t *testing.T) {
 	w := before(t, "127.0.0.1:1", upstream.Timeouts{})
 	w.get("/public/")

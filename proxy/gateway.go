@@ -257,8 +257,11 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 		return // nobody reads it
 	}
 	if status >= 500 {
-		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", slog.String("reason", refusal.Reason),
-			slog.Any("error", refusal.Cause), slog.String("request_id", d.RequestID))
+		attrs := []slog.Attr{slog.String("reason", refusal.Reason), slog.Any("error", refusal.Cause)}
+		if d.upstream != nil { // at log.level warn no other line names it
+			attrs = append(attrs, slog.String("upstream", d.upstream.Name()))
+		}
+		g.logger.LogAttrs(in.Context(), slog.LevelWarn, "cannot answer", append(attrs, slog.String("request_id", d.RequestID))...)
 	}
 	refusal = d.withCORS(in, refusal)
 	if isGRPC(in) {

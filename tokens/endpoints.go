@@ -348,11 +348,11 @@ func (a *Authority) undecided(r *http.Request, err error) drf.Answer {
 	case errors.Is(err, password.ErrBusy):
 		answer = drf.Detail(http.StatusServiceUnavailable, "Too many logins at once. Try again in a moment.")
 		answer.Header = http.Header{"Retry-After": {"1"}}
-		a.logger.WarnContext(r.Context(), "login refused: the hashing queue is full")
+		a.logger.WarnContext(r.Context(), "login refused: the hashing queue is full", slog.String("request_id", requestID(r)))
 	case r.Context().Err() != nil:
 		// The client has gone away; nobody is waiting for the answer.
 	default:
-		a.logger.ErrorContext(r.Context(), "a token endpoint could not decide", slog.Any("error", err))
+		a.logger.ErrorContext(r.Context(), "a token endpoint could not decide", slog.Any("error", err), slog.String("request_id", requestID(r)))
 	}
 	return answer
 }

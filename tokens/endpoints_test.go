@@ -152,6 +152,9 @@ func TestEndpointsWithoutTheStoreSayTryAgain(t *testing.T) {
 		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=ERROR") {
 			t.Errorf("%s: logged %q, want one error", c.path, log)
 		}
+		if !strings.Contains(log, "request_id=") {
+			t.Errorf("%s: the request cannot be told from others: %q", c.path, log)
+		}
 		if strings.Contains(log, "testpassword") || strings.Contains(log, refresh) || strings.Contains(log, secret) {
 			t.Errorf("%s: a secret is in the log: %s", c.path, log)
 		}

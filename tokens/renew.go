@@ -71,6 +71,7 @@ func (a *Authority) reused(r *http.Request, e *Event, old users.Token) drf.Answe
 			slog.String("event", "refresh_reuse"),
 			slog.String("family", users.FamilyOf(old.ID).String()),
 			slog.String("address", client(r).Address),
+			slog.String("request_id", requestID(r)),
 		}
 		if old.UserID != nil {
 			attrs = append(attrs, slog.Int64("user_id", *old.UserID))
