@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,6 +78,49 @@ func TestMetricsAreDocumented(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Whoever looks for a line of the log in the document must find it as the program
+// writes it.
+func TestExplainedLogLinesExist(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(page), "\n| `msg` |")
+	if !found {
+		t.Fatal("there is no table of log lines")
+	}
+	table, _, _ = strings.Cut(table, "\n## ")
+	var source strings.Builder
+	for _, room := range []string{".", "../../proxy", "../../tokens", "../../users"} {
+		err := filepath.WalkDir(room, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			source.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := 0
+	for row := range strings.SplitSeq(table, "\n") {
+		if !strings.HasPrefix(row, "| `") {
+			continue
+		}
+		for _, message := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(strings.Split(row, "|")[1], -1) {
+			lines++
+			if !strings.Contains(source.String(), `"`+message[1]+`"`) {
+				t.Errorf("docs/operations.md explains %q, which nothing logs", message[1])
+			}
+		}
+	}
+	if lines < 15 {
+		t.Errorf("only %d lines are explained", lines)
 	}
 }
 
