@@ -38,6 +38,7 @@ type settings struct {
 	floods []string      // kinds of them; nil: all
 	small  int           // how much smaller floods are
 	store  string        // of timing; empty: SQLite
+	file   string        // the gateway; empty: it is built
 }
 
 // sections are what can be measured, in order.
@@ -68,6 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	list("tokens", &s.tokens, "`ALGORITHMS` of "+strings.Join(algorithms, ",")+" (default all)")
 	list("also", &s.also, "more gateways, `NAME=FILE,…`: other builds, to compare a change with what was before it")
 	list("floods", &s.floods, "`KINDS` of floods (default all)")
+	flags.StringVar(&s.file, "gatehouse", "", "`FILE` of a gateway that is built already (default builds it)")
 	flags.StringVar(&s.store, "postgres", "", "`DSN` of an empty database of PostgreSQL, for the timing of logins in place of SQLite")
 	flags.IntVar(&s.small, "smaller", 1, "by how much smaller floods are than the machine is thought to bear")
 	list("without", &s.no, "`SUBJECTS` to leave out, such as haproxy,nginx,caddy")
@@ -107,11 +109,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func measure(ctx context.Context, s settings, dir string, out io.Writer) error {
-	gateway := filepath.Join(dir, "gatehouse")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", gateway, "gatehouse/cmd/gatehouse")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, text)
+	gateway := s.file
+	if gateway == "" {
+		gateway = filepath.Join(dir, "gatehouse")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", gateway, "gatehouse/cmd/gatehouse")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, text)
+		}
 	}
 	signers, err := newSigners(dir)
 	if err != nil {
