@@ -97,13 +97,14 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 }
 
 // Start begins what goes on without a request: to fetch the keys of trusted issuers,
-// which without it are fetched when the first token comes, and to follow the key
-// directory. Close ends it.
+// which without it are fetched when the first token comes, to follow the key
+// directory, and to share budgets with other replicas. Close ends it.
 func (a *Authority) Start() {
 	a.verifier.ring.start()
 	for _, t := range a.verifier.trusted {
 		t.source.Start()
 	}
+	a.throttle.share(a.store)
 }
 
 // Close ends what Start began. Requests that still use the Authority finish.
@@ -112,6 +113,7 @@ func (a *Authority) Close() {
 	for _, t := range a.verifier.trusted {
 		t.source.Close()
 	}
+	a.throttle.unshare()
 }
 
 // Unwell tells of each trusted issuer whose keys could not be fetched last, or of whom

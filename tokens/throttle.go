@@ -44,7 +44,8 @@ type Throttle struct {
 	KnownNetworks time.Duration `mapstructure:"known_networks"`
 	// RefreshPerNetwork is how often the refresh, blacklist and logout endpoints may be
 	// asked from one network, good or bad; default 600/1m. This and the next two are
-	// counted in memory, by each replica for itself.
+	// counted in memory, and where the store is PostgreSQL replicas tell each other what was
+	// taken, so that together they let pass an eighth of it more for each at most.
 	RefreshPerNetwork Limit `mapstructure:"refresh_per_network"`
 	// RefreshPerSession is how often the tokens of one session may be refreshed; default
 	// 30/1m. It ends loops of clients that refresh without end.
@@ -118,6 +119,26 @@ type throttle struct {
 	logins users.Throttling
 	own    map[string]*rate.Limiter // by budget; nil: without end
 	limits map[string]Limit         // that these were made of
+	shared []func()                 // end what share began
+}
+
+// share makes the budgets of requests those of all replicas, until unshare.
+func (t *throttle) share(store *users.Store) {
+	if t == nil || store == nil {
+		return
+	}
+	for budget, limiter := range t.own {
+		t.shared = append(t.shared, store.ShareBudgets(budget, limiter))
+	}
+}
+
+func (t *throttle) unshare() {
+	if t == nil {
+		return
+	}
+	for _, stop := range t.shared {
+		stop()
+	}
 }
 
 // newThrottle returns nil for one that is off. What is left of budgets that have not

@@ -190,7 +190,7 @@ func testUsersOfBeforeHaveNoAttributes(t *testing.T, place *userstest.Place) {
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
-	later := []string{`DROP TABLE login_budgets`, `DROP TABLE secrets`}
+	later := []string{`DROP TABLE login_budgets`, `DROP TABLE secrets`, `DROP TABLE request_budgets`}
 	back := []string{`ALTER TABLE users DROP COLUMN attributes`, `DELETE FROM goose_db_version WHERE version_id >= 5`}
 	if place.IsPostgres() {
 		back = []string{

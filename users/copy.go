@@ -41,7 +41,8 @@ type copiedTable struct {
 	given bool
 }
 
-// Everything but the change feed, which tells of what is over.
+// Everything but the change feed, which tells of what is over, and budgets of requests,
+// which say nothing a minute later.
 func copiedTables() []copiedTable {
 	return []copiedTable{
 		{name: "users", key: "id", columns: []string{

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"log/slog"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -52,6 +53,9 @@ type dialect struct {
 	// listen calls wake whenever the feed may have grown, until ctx ends or the
 	// connection is lost. May be nil: the feed is asked now and then.
 	listen func(ctx context.Context, wake func()) error
+	// exchange adds to budgets of requests, which owe most before that at most, and
+	// returns what they owe. nil: one process has them all.
+	exchange func(ctx context.Context, s *Store, uses []budgetUse, most time.Duration) ([]budgetUse, error)
 }
 
 // verdict is what a failed transaction is worth.

@@ -165,7 +165,8 @@ func postgresDialect(cfg Config, conn *pgx.ConnConfig) dialect {
 				SELECT setval(pg_get_serial_sequence('users', 'id'), GREATEST(CAST($1 AS BIGINT),
 					nextval(pg_get_serial_sequence('users', 'id')) - 1, 1))`, id).Scan(&last)
 		},
-		listen: func(ctx context.Context, wake func()) error { return listenPostgres(ctx, conn, wake) },
+		exchange: exchangePostgres,
+		listen:   func(ctx context.Context, wake func()) error { return listenPostgres(ctx, conn, wake) },
 	}
 	d.migrator = func() (*sql.DB, error) {
 		patient := conn.Copy()

@@ -20,7 +20,7 @@ const (
 )
 
 // Prune removes refresh tokens that expired more than two days ago, revoked or
-// not, the sessions that they were the last of, budgets of logins that are whole again,
+// not, the sessions that they were the last of, budgets that are whole again,
 // and what is old of the change feed. It returns how many rows it removed. It
 // takes small steps, so that logins are not kept waiting. An open store does it by
 // itself every few minutes.
@@ -38,6 +38,9 @@ func (s *Store) Prune(ctx context.Context) (removed int64, err error) {
 			(SELECT family FROM sessions WHERE expires_at < $1 AND access_until < $1 ORDER BY expires_at LIMIT $2` + locked + `)`, s.now().Add(-tokensKept)},
 		{`DELETE FROM login_budgets WHERE bucket IN
 			(SELECT bucket FROM login_budgets WHERE until < $1 ORDER BY until LIMIT $2` + locked + `)`, s.now()},
+		// The rows have the time of the database.
+		{`DELETE FROM request_budgets WHERE bucket IN
+			(SELECT bucket FROM request_budgets WHERE whole_at < $1 ORDER BY bucket LIMIT $2` + locked + `)`, time.Now().Add(-clocksDiffer)},
 		// Not by the clock that tests set: the rows have the time of the database.
 		{`DELETE FROM user_changes WHERE seq IN
 			(SELECT seq FROM user_changes WHERE changed_at < $1 ORDER BY changed_at LIMIT $2` + locked + `)`, time.Now().Add(-feedKept)},

@@ -52,7 +52,9 @@ type Store struct {
 
 	watchers watchers
 
-	budgets   *budgets
+	budgets       *budgets
+	sharedBudgets *sharedBudgets
+
 	digestsMu sync.Mutex
 	digests   digests // nil: not read yet
 
@@ -69,7 +71,7 @@ func Open(ctx context.Context, cfg Config, parts Parts) (*Store, error) {
 	if err := errors.Join(err, siteErr, outageErr); err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, metrics: parts.Metrics, live: newLive(), found: newFound(), standing: newStanding(), budgets: newBudgets()}
+	s := &Store{dialect: d, hasher: parts.Hasher, logger: parts.Logger, now: parts.Now, metrics: parts.Metrics, live: newLive(), found: newFound(), standing: newStanding(), budgets: newBudgets(), sharedBudgets: newSharedBudgets()}
 	s.live.watchers, s.ended.watchers = &s.watchers, &s.watchers
 	if s.hasher == nil {
 		if s.hasher, err = password.New(password.DefaultConfig()); err != nil {
@@ -127,6 +129,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	s.stop = stop
 	s.tasks.Go(func() { s.followChanges(background, seq) })
 	s.tasks.Go(func() { s.pruneNowAndThen(background) })
+	if s.dialect.exchange != nil {
+		s.tasks.Go(func() { s.exchangeBudgets(background) })
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,17 @@ type Key struct {
 
 // User is the key of a user.
 func User(id string) Key { return Key{user: id} }
+
+// String is what a key is told apart by, such as "user 7" and "network 192.0.2.1".
+func (k Key) String() string {
+	switch {
+	case k.user != "":
+		return "user " + k.user
+	case k.network.IsValid():
+		return "network " + k.network.String()
+	}
+	return ""
+}
 
 // Network is the key of the network of an address: an IPv4 address by itself, in
 // either spelling, and the /64 of an IPv6 address, within which a host may take any
@@ -49,9 +61,11 @@ type Limiter struct {
 	began    time.Time
 	seed     maphash.Seed
 	shards   [shards]shard
+	sharing  atomic.Pointer[sharing] // nil: nobody else takes from the budgets
 }
 
-// Most is how many keys have a budget of their own, in some 3 MB.
+// Most is how many keys have a budget of their own, in some 3 MB, and 10 where budgets
+// are shared.
 const Most = shards * perShard
 
 const (
@@ -109,6 +123,9 @@ func (l *Limiter) look(key Key, at time.Time, take bool) (time.Duration, bool) {
 	case !take:
 	case own || s.room(now):
 		s.whole[hash] = after
+		if others := l.sharing.Load(); others != nil {
+			others.took(l, key, hash, after-now)
+		}
 	default:
 		*common = after
 	}
