@@ -69,7 +69,7 @@ func TestSessionsAreMeasured(t *testing.T) {
 	if err := run(t.Context(), strings.Split("-only sessions -rounds 1 -slice 200ms -without haproxy,nginx,caddy", " "), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| logins | ", "| refreshes with rotation, each on the disk | "} {
+	for _, want := range []string{" hashes in a second alone, ", "| gatehouse | "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}

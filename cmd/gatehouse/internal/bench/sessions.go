@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,9 +26,14 @@ const (
 )
 
 // sessions is how often sessions begin and go on: logins beside what the hash alone
-// allows on as many cores, refreshes beside what the disk allows.
+// allows with as many at once, refreshes beside what the disk allows, each with the other
+// builds in turn.
 func (y *yard) sessions(ctx context.Context, s settings, file string, out io.Writer) error {
-	g, err := y.special(ctx, "sessions", file, `
+	builds := []string{gatewayName + "=" + file}
+	var all []*sessionsOf
+	for _, build := range append(builds, s.also...) {
+		name, file, _ := strings.Cut(build, "=")
+		g, err := y.special(ctx, "sessions", file, `
 server: { admin_listen: "ADMIN", trusted_proxies: [127.0.0.0/8] }
 tokens:
   rotation: { enabled: true }
@@ -36,39 +43,65 @@ upstreams:
 routes:
   - { to: app }
 `, person+":"+passkey)
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
+		defer g.stop()
+		all = append(all, &sessionsOf{name: name, g: g})
 	}
-	defer g.stop()
 	hash, err := newAlone(ctx)
 	if err != nil {
 		return err
 	}
-	var logins, alone, ratios, disk, renewals, costs []float64
-	for range s.rounds {
-		n, err := g.logins(ctx, s.slice)
-		if err != nil {
-			return err
+	var alone, disk []float64
+	for round := range s.rounds {
+		// Whoever came first comes last the next time.
+		order := slices.Clone(all)
+		if round%2 == 1 {
+			slices.Reverse(order)
 		}
-		a, err := hash.rate(ctx, s.slice)
-		if err != nil {
-			return err
+		for _, of := range order {
+			before, err := hash.rate(ctx, s.slice/2)
+			if err != nil {
+				return err
+			}
+			n, err := of.g.logins(ctx, s.slice)
+			if err != nil {
+				return err
+			}
+			after, err := hash.rate(ctx, s.slice/2)
+			if err != nil {
+				return err
+			}
+			a := (before + after) / 2
+			of.logins, of.ratios, alone = append(of.logins, n), append(of.ratios, n/a), append(alone, a)
+			d, err := syncs(of.g.dir, s.slice/2)
+			if err != nil {
+				return err
+			}
+			r, err := of.g.renewals(ctx, y.signers["HS256"], s.slice)
+			if err != nil {
+				return err
+			}
+			disk, of.renewals = append(disk, d), append(of.renewals, r.rate)
+			of.costs, of.loads = append(of.costs, r.cost), append(of.loads, r.load)
 		}
-		logins, alone, ratios = append(logins, n), append(alone, a), append(ratios, n/a)
-		d, err := syncs(g.dir, s.slice)
-		if err != nil {
-			return err
-		}
-		r, cost, err := g.renewals(ctx, y.signers["HS256"], s.slice)
-		if err != nil {
-			return err
-		}
-		disk, renewals, costs = append(disk, d), append(renewals, r), append(costs, cost)
 	}
-	fmt.Fprintf(out, "\n## Sessions, SQLite on disk, rounds: %d\n\n| per second | |\n| --- | --- |\n", s.rounds)
-	fmt.Fprintf(out, "| logins | %.1f |\n| hashes alone, as many at once | %.1f |\n| ratio | %.2f (%.2f–%.2f) |\n", median(logins), median(alone), median(ratios), least(ratios), most(ratios))
-	fmt.Fprintf(out, "| refreshes with rotation, each on the disk | %.0f (%.0f µs of processor time each) |\n| writes of 4 KiB and fdatasync, one after the other | %.0f |\n", median(renewals), median(costs), median(disk))
+	fmt.Fprintf(out, "\n## Sessions, SQLite on disk, rounds: %d\n\n", s.rounds)
+	fmt.Fprintf(out, "%.1f hashes in a second alone, %d at once; %.0f writes of 4 KiB with fdatasync, one after the other\n\n", median(alone), hash.lanes, median(disk))
+	fmt.Fprintf(out, "| | logins/s | ÷ hashes alone | refreshes/s, each on the disk | µs of processor time each | and of this program |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, of := range all {
+		fmt.Fprintf(out, "| %s | %.1f | %.2f (%.2f–%.2f) | %.0f (%.0f–%.0f) | %.0f | %.0f |\n", of.name, median(of.logins),
+			median(of.ratios), least(of.ratios), most(of.ratios), median(of.renewals), least(of.renewals), most(of.renewals), median(of.costs), median(of.loads))
+	}
 	return nil
+}
+
+// sessionsOf is what one build did in each round.
+type sessionsOf struct {
+	name                                   string
+	g                                      *special
+	logins, ratios, renewals, costs, loads []float64
 }
 
 func least(values []float64) float64 { return slicesMin(values, 1) }
@@ -114,21 +147,19 @@ func (g *special) logins(ctx context.Context, length time.Duration) (float64, er
 	})
 }
 
-// renewals is how many refreshes there are in a second, and the processor time of
-// each in µs. Each connection is a session that goes on.
-func (g *special) renewals(ctx context.Context, signer *signer, length time.Duration) (rate, cost float64, err error) {
+// renewal is how many refreshes there are in a second, and the processor time of each in
+// µs: that of the gateway, and that of whoever asked.
+type renewal struct{ rate, cost, load float64 }
+
+// renewals refreshes on each connection a session that goes on.
+func (g *special) renewals(ctx context.Context, signer *signer, length time.Duration) (out renewal, err error) {
 	tokens := make([]string, connections)
 	for i := range tokens {
 		if tokens[i], err = signer.refresh(1); err != nil {
-			return 0, 0, err
+			return out, err
 		}
 	}
-	before, err := cpuTime(g.cmd.Process.Pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	began := time.Now()
-	rate, err = steady(ctx, g.address, connections, length, func(i int, c *conversation) error {
+	next := func(i int, c *conversation) error {
 		text, err := c.say(post("/api/token/refresh/", fmt.Sprintf("10.1.0.%d", i), `{"refresh":"`+tokens[i]+`"}`), 200)
 		if err != nil {
 			return err
@@ -139,13 +170,33 @@ func (g *special) renewals(ctx context.Context, signer *signer, length time.Dura
 		}
 		tokens[i] = pair.Refresh
 		return nil
-	})
+	}
+	// The sessions become known to the store before anything is counted.
+	if _, err := steady(ctx, g.address, connections, length/10, next); err != nil {
+		return out, err
+	}
+	before, own, err := g.times()
+	if err != nil {
+		return out, err
+	}
+	began := time.Now()
+	out.rate, err = steady(ctx, g.address, connections, length, next)
 	took := time.Since(began).Seconds()
 	if err != nil {
+		return out, err
+	}
+	after, ownAfter, err := g.times()
+	out.cost, out.load = micros(after-before)/(out.rate*took), micros(ownAfter-own)/(out.rate*took)
+	return out, err
+}
+
+// times are the processor time of the gateway, and that of this program.
+func (g *special) times() (gateway, own time.Duration, err error) {
+	if gateway, err = cpuTime(g.cmd.Process.Pid); err != nil {
 		return 0, 0, err
 	}
-	after, err := cpuTime(g.cmd.Process.Pid)
-	return rate, micros(after-before) / (rate * took), err
+	utime, stime, err := ticks(os.Getpid())
+	return gateway, time.Duration(utime+stime) * tick, err
 }
 
 // conversation is a client that keeps what it hears.
