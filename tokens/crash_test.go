@@ -23,7 +23,8 @@ import (
 
 // A process is killed again and again in the middle of refreshes and blacklistings.
 // Whatever it answered still holds: what was revoked is never good again, and the
-// last refresh token that a client was given, or asked with, still gets it on.
+// last refresh token that a client was given, or asked with, still gets it on. There are
+// enough clients for several to be in one transaction.
 func TestAnswersOutliveAKilledProcess(t *testing.T) {
 	const variable = "GATEHOUSE_TEST_REFRESH_IN"
 	if path := os.Getenv(variable); path != "" {
@@ -32,7 +33,7 @@ func TestAnswersOutliveAKilledProcess(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "gatehouse.db")
 	a := crashSite(t, path, true)
-	const clients = 4
+	const clients = 12
 	current := make([]string, clients) // the last token that each client got
 	login := func() string {
 		status, body := call(a, "/api/token/", url.Values{"username": {"testuser"}, "password": {"testpassword"}})

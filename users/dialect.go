@@ -33,6 +33,9 @@ type dialect struct {
 	// forgets: the driver reads the text of a statement each time that it is given it.
 	forgets bool
 
+	// serial: writers come one after the other.
+	serial bool
+
 	isolation sql.IsolationLevel // of what writes
 	snapshot  sql.IsolationLevel // of what reads one moment; 0: every transaction does
 	// last returns the highest number of an account that was ever given; nil: not known.

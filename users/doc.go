@@ -21,10 +21,11 @@
 //   - A revoked refresh token ([Store.RevokeToken]) is on the disk when the call
 //     returns, and stays there until long after it has expired.
 //
-// Writes go through one connection, one after the other, each transaction taking
-// the write lock at its beginning: it waits for another process's write and never
-// fails halfway for having begun as a read. Reads have connections of their own
-// and wait for nobody.
+// Writes to SQLite go through one connection, each transaction taking the write lock at
+// its beginning: it waits for another process's write and never fails halfway for having
+// begun as a read. What comes to be written while the disk is waited for is the next
+// transaction together, each behind a savepoint of its own, and answered when that is on
+// the disk. Reads have connections of their own and wait for nobody.
 //
 // What is not in here: HTTP, tokens themselves (only their ids), configuration
 // files. Times are stored as microseconds since 1970, UTC.

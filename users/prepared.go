@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// The statements of logins and refreshes. They are the same text each time, so that a
+// The statements of logins and refreshes, and of what parts those that are written
+// together. They are the same text each time, so that a
 // database whose driver does not remember what it has read needs to read them once.
 // None of them is built, and so there are never more.
 const (
@@ -34,6 +35,10 @@ const (
 	noteLoginSQL = `
 		UPDATE users SET last_login = CASE WHEN COALESCE(last_login, 0) < $1 THEN $1 ELSE last_login END
 		WHERE id = $2`
+
+	savepointSQL = `SAVEPOINT one`
+	undoSQL      = `ROLLBACK TO one`
+	releaseSQL   = `RELEASE one`
 )
 
 // prepared are statements of the writer, by their texts. It is not written any more
@@ -47,7 +52,7 @@ func (s *Store) prepareStatements(ctx context.Context) error {
 		return nil
 	}
 	s.prepared = prepared{}
-	for _, text := range []string{rememberSQL, touchSessionSQL, exchangeSQL, startSessionSQL, noteLoginSQL} {
+	for _, text := range []string{rememberSQL, touchSessionSQL, exchangeSQL, startSessionSQL, noteLoginSQL, savepointSQL, undoSQL, releaseSQL} {
 		statement, err := s.writer.PrepareContext(ctx, text) //nolint:sqlclosecheck // the store closes it
 		if err != nil {
 			return fmt.Errorf("prepare a statement: %w", err)

@@ -1,7 +1,10 @@
 package users_test
 
 import (
+	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,4 +100,76 @@ func BenchmarkRenewSession(b *testing.B) {
 		tokens[i] = *r.Next
 		i = (i + 1) % len(tokens)
 	}
+}
+
+// The same of 64 clients at once, each of which asks with what it was given before.
+func BenchmarkRenewSessionsAtOnce(b *testing.B) {
+	s := userstest.Open(b)
+	u := userstest.Add(b, s, users.NewUser{Username: "ada"})
+	b.ReportAllocs()
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(p *testing.PB) {
+		// As a request has it: one that ends when its client goes away.
+		ctx, stop := context.WithCancel(b.Context())
+		defer stop()
+		token := refreshToken(users.NewFamily(), u, time.Now())
+		if err := s.StartSession(ctx, u, token, time.Now().Add(5*time.Minute), users.Client{}, false); err != nil {
+			b.Error(err)
+		}
+		for p.Next() {
+			r := renewal(token, time.Now(), 0)
+			if _, err := s.RenewSession(ctx, r); err != nil {
+				b.Error(err)
+				return
+			}
+			token = *r.Next
+		}
+	})
+}
+
+// Many sessions at once, each token of which is shown several times at once: one of those
+// succeeds, or with a grace all are given the same, and no session is touched by another.
+func TestEachTokenHasOneWinnerInACrowd(t *testing.T) { userstest.Each(t, testOneWinner) }
+
+func testOneWinner(t *testing.T, place *userstest.Place) {
+	const sessions, turns, copies = 16, 5, 4
+	s := userstest.Open(t, userstest.In(place))
+	u := userstest.Add(t, s, users.NewUser{Username: "ada"})
+	var all sync.WaitGroup
+	for i := range sessions {
+		grace := time.Duration(i%2) * time.Minute
+		all.Go(func() {
+			token := began(t, s, u, time.Now())
+			for range turns {
+				var crowd sync.WaitGroup
+				got := make([]users.Renewed, copies)
+				faults := make([]error, copies)
+				for j := range copies {
+					crowd.Go(func() { got[j], faults[j] = s.RenewSession(t.Context(), renewal(token, time.Now(), grace)) })
+				}
+				crowd.Wait()
+				next, first := "", 0
+				for j, err := range faults {
+					switch {
+					case err == nil && !got[j].Again:
+						first++
+						next = got[j].NextID
+					case err != nil && (grace > 0 || !errors.Is(err, users.ErrReused)):
+						t.Errorf("with a grace of %v: %v", grace, err)
+					}
+				}
+				for j, err := range faults {
+					if err == nil && got[j].NextID != next {
+						t.Errorf("given are %s and %s", next, got[j].NextID)
+					}
+				}
+				if first != 1 {
+					t.Errorf("%d have exchanged one token", first)
+					return
+				}
+				token.ID = next
+			}
+		})
+	}
+	all.Wait()
 }

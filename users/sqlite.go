@@ -31,6 +31,7 @@ func sqliteDialect(path string) dialect {
 		busy:    func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
 		last:    lastDjangoSQLite,
 		forgets: true,
+		serial:  true,
 		judge:   func(error) verdict { return final }, // it waits for locks itself
 		advance: func(ctx context.Context, tx *sql.Tx, id int64) error {
 			// The row is there once the table has had one.

@@ -29,6 +29,7 @@ type Store struct {
 	writer   *sql.DB
 	reader   *sql.DB // may be the same
 	prepared prepared
+	batches  *batches // nil: writers need not wait for each other
 	hasher   *password.Hasher
 	logger   *slog.Logger
 	now      func() time.Time
@@ -116,6 +117,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.prepareStatements(ctx); err != nil {
 		return err
 	}
+	if s.dialect.serial {
+		s.batches = newBatches(s.writer, s.change)
+	}
 	s.ended.setRead(time.Now())
 	seq, err := s.lastChange(ctx)
 	if err != nil {
@@ -157,6 +161,7 @@ func (s *Store) Close() error {
 	if s.site != nil {
 		faults = append(faults, s.site.close())
 	}
+	s.batches.close()
 	faults = append(faults, s.prepared.close())
 	for _, db := range []*sql.DB{s.reader, s.writer} { // the last to close tidies the file
 		if db != nil {

@@ -42,7 +42,8 @@ type work struct {
 
 // inTx runs do in a transaction, more than once if another transaction or a broken
 // connection undid it: do must not keep anything of an earlier run. Where one writer
-// comes after the other, it has the write lock from its beginning.
+// comes after the other, it has the write lock from its beginning, and may be in one
+// transaction with what others do, in which it sees what they have done before it.
 func (s *Store) inTx(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) error {
 	return s.transact(ctx, work{}, do)
 }
@@ -51,8 +52,11 @@ func (s *Store) transact(ctx context.Context, w work, do func(ctx context.Contex
 	how := &sql.TxOptions{Isolation: s.dialect.isolation}
 	l := s.link(s.writer)
 	l.operation = operationWrite
-	if w.long {
+	switch {
+	case w.long:
 		l.operation = operationLong
+	case s.batches != nil:
+		return l.watch(ctx, func(ctx context.Context) error { return s.batches.write(ctx, do) })
 	}
 	return l.transact(ctx, w, how, do)
 }
@@ -107,9 +111,14 @@ func (l link) transact(ctx context.Context, w work, how *sql.TxOptions, do func(
 
 // insist tries with a connection of the pool until it works, or is not worth trying.
 func (l link) insist(ctx context.Context, w work, try func(ctx context.Context, conn *sql.Conn) (committing bool, err error)) error {
+	return l.watch(ctx, func(ctx context.Context) error { return l.try(ctx, w, try) })
+}
+
+// watch has what is done traced and counted.
+func (l link) watch(ctx context.Context, do func(ctx context.Context) error) error {
 	began := time.Now()
 	ctx, end := traced(ctx, l.operation)
-	err := l.try(ctx, w, try)
+	err := do(ctx)
 	end(err)
 	l.metrics.done(ctx, l.operation, began, err)
 	return err
