@@ -69,7 +69,7 @@ func (s *Store) UserByName(ctx context.Context, name string) (User, error) {
 	if s.site != nil {
 		return s.siteUser(ctx, ByName, name)
 	}
-	return s.readUser(ctx, ` WHERE u.username = $1`, name)
+	return s.readUser(ctx, userByNameSQL, name)
 }
 
 // UserByID returns the account as it is now, or [ErrNotFound].
@@ -77,12 +77,12 @@ func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
 	if s.site != nil {
 		return s.siteUser(ctx, ByID, id)
 	}
-	return s.readUser(ctx, ` WHERE u.id = $1`, id)
+	return s.readUser(ctx, userByIDSQL, id)
 }
 
-func (s *Store) readUser(ctx context.Context, where string, args ...any) (u User, err error) {
+func (s *Store) readUser(ctx context.Context, query string, args ...any) (u User, err error) {
 	err = s.read(ctx, func(ctx context.Context, db reads) (err error) {
-		u, err = oneUser(ctx, db, selectUsers+where+orderUsers, args...)
+		u, err = oneUser(ctx, db, query, args...)
 		return err
 	})
 	return u, err

@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -102,5 +103,35 @@ func testALiveUserIsWhoHasTheNameNow(t *testing.T, place *userstest.Place) {
 	now = now.Add(10 * time.Second)
 	if got := find(users.ByEmail, "ada2@example.com"); got != 0 {
 		t.Errorf("two have the address, and it is that of %d", got)
+	}
+}
+
+// What each refresh asks, of a client that may go away meanwhile.
+func BenchmarkLookups(b *testing.B) {
+	s := userstest.Open(b)
+	for _, name := range []string{"eve", "ada"} {
+		userstest.Add(b, s, users.NewUser{Username: name, Groups: []string{"staff"}})
+	}
+	u, err := s.UserByName(b.Context(), "ada")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, ask := range map[string]func(ctx context.Context) error{
+		"user": func(ctx context.Context) error { _, err := s.UserByID(ctx, u.ID); return err },
+		"revoked": func(ctx context.Context) error {
+			_, err := s.Revoked(ctx, "0123456789ab4cdef123456789abcdef")
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			ctx, stop := context.WithCancel(b.Context())
+			defer stop()
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := ask(ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -36,30 +36,44 @@ const (
 		UPDATE users SET last_login = CASE WHEN COALESCE(last_login, 0) < $1 THEN $1 ELSE last_login END
 		WHERE id = $2`
 
+	// Where the number is compared as it is, SQLite plans anew whenever it becomes or was 1.
+	userByIDSQL   = selectUsers + ` WHERE u.id = CAST($1 AS BIGINT)` + orderUsers
+	userByNameSQL = selectUsers + ` WHERE u.username = $1` + orderUsers
+
+	revokedSQL = `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`
+
 	savepointSQL = `SAVEPOINT one`
 	undoSQL      = `ROLLBACK TO one`
 	releaseSQL   = `RELEASE one`
 )
 
-// prepared are statements of the writer, by their texts. It is not written any more
+// prepared are statements of a pool, by their texts. It is not written any more
 // once the store is open. A connection that does not know one yet, and one whose
 // schema another process has changed since, reads it again by itself.
 type prepared map[string]*sql.Stmt
 
 // prepareStatements reads them with the tables as the migrations left them.
-func (s *Store) prepareStatements(ctx context.Context) error {
+func (s *Store) prepareStatements(ctx context.Context) (err error) {
 	if !s.dialect.forgets {
 		return nil
 	}
-	s.prepared = prepared{}
-	for _, text := range []string{rememberSQL, touchSessionSQL, exchangeSQL, startSessionSQL, noteLoginSQL, savepointSQL, undoSQL, releaseSQL} {
-		statement, err := s.writer.PrepareContext(ctx, text) //nolint:sqlclosecheck // the store closes it
-		if err != nil {
-			return fmt.Errorf("prepare a statement: %w", err)
-		}
-		s.prepared[text] = statement
+	s.prepared, err = prepare(ctx, s.writer, rememberSQL, touchSessionSQL, exchangeSQL, startSessionSQL, noteLoginSQL, savepointSQL, undoSQL, releaseSQL)
+	if err == nil {
+		s.lookups, err = prepare(ctx, s.reader, userByIDSQL, userByNameSQL, revokedSQL)
 	}
-	return nil
+	return err
+}
+
+func prepare(ctx context.Context, db *sql.DB, texts ...string) (prepared, error) {
+	all := prepared{}
+	for _, text := range texts {
+		statement, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // the store closes it
+		if err != nil {
+			return all, fmt.Errorf("prepare a statement: %w", err)
+		}
+		all[text] = statement
+	}
+	return all, nil
 }
 
 // close may be called more than once.
@@ -84,4 +98,32 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, text string, args ...any
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// looking reads from a pool, by the statements that it knows where they are those.
+type looking struct {
+	*sql.DB
+	known prepared
+}
+
+// QueryContext is not broken off where the statement is known: all of those take
+// microseconds, and so does being ready to break one off.
+func (l looking) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	statement, ok := l.known[query]
+	if !ok {
+		return l.DB.QueryContext(ctx, query, args...)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return statement.QueryContext(context.WithoutCancel(ctx), args...)
+}
+
+// QueryRowContext likewise.
+func (l looking) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	statement, ok := l.known[query]
+	if !ok || ctx.Err() != nil {
+		return l.DB.QueryRowContext(ctx, query, args...)
+	}
+	return statement.QueryRowContext(context.WithoutCancel(ctx), args...)
 }

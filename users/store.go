@@ -27,8 +27,9 @@ type Parts struct {
 type Store struct {
 	dialect  dialect
 	writer   *sql.DB
-	reader   *sql.DB // may be the same
-	prepared prepared
+	reader   *sql.DB  // may be the same
+	prepared prepared // of the writer
+	lookups  prepared // of the reader
 	batches  *batches // nil: writers need not wait for each other
 	hasher   *password.Hasher
 	logger   *slog.Logger
@@ -162,7 +163,7 @@ func (s *Store) Close() error {
 		faults = append(faults, s.site.close())
 	}
 	s.batches.close()
-	faults = append(faults, s.prepared.close())
+	faults = append(faults, s.prepared.close(), s.lookups.close())
 	for _, db := range []*sql.DB{s.reader, s.writer} { // the last to close tidies the file
 		if db != nil {
 			faults = append(faults, db.Close())

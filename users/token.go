@@ -73,7 +73,7 @@ func (s *Store) writeToken(ctx context.Context, t Token, write func(ctx context.
 func (s *Store) Revoked(ctx context.Context, jti string) (bool, error) {
 	var n int
 	err := s.read(ctx, func(ctx context.Context, db reads) error {
-		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM tokens WHERE jti = $1 AND revoked_at IS NOT NULL`, storedID(jti)).Scan(&n)
+		return db.QueryRowContext(ctx, revokedSQL, storedID(jti)).Scan(&n)
 	})
 	return n > 0, err
 }

@@ -61,8 +61,11 @@ func (s *Store) transact(ctx context.Context, w work, do func(ctx context.Contex
 	return l.transact(ctx, w, how, do)
 }
 
-// read runs do with a connection that reads.
+// read runs do with connections that read.
 func (s *Store) read(ctx context.Context, do func(ctx context.Context, db reads) error) error {
+	if s.lookups != nil { // a file, which is not away
+		return s.link(s.reader).watch(ctx, func(ctx context.Context) error { return do(ctx, looking{s.reader, s.lookups}) })
+	}
 	return s.link(s.reader).insist(ctx, work{repeatable: true}, func(ctx context.Context, conn *sql.Conn) (bool, error) {
 		return false, do(ctx, conn)
 	})
