@@ -21,7 +21,7 @@ func (c SimpleJWT) accepted() []tokenClass {
 // checkClass refuses claims that are of no type that opens routes. Each type says
 // what it finds: one whose tokens can be revoked, that first.
 func (v *Verifier) checkClass(ctx context.Context, claims drf.Object) error {
-	if slices.ContainsFunc(v.classes, func(c tokenClass) bool { return v.cfg.checkToken(claims, c.kind) == "" }) {
+	if v.opens(claims) {
 		return nil
 	}
 	revoked := false
@@ -37,6 +37,11 @@ func (v *Verifier) checkClass(ctx context.Context, claims drf.Object) error {
 		}
 		return v.cfg.checkToken(claims, c.kind)
 	})
+}
+
+// opens tells whether claims are those of a token of a type that opens routes.
+func (v *Verifier) opens(claims drf.Object) bool {
+	return slices.ContainsFunc(v.classes, func(c tokenClass) bool { return v.cfg.checkToken(claims, c.kind) == "" })
 }
 
 // checkRevoked refuses the claims of a token that was revoked by its id. Access tokens

@@ -286,7 +286,7 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 	if refusal := a.limitNetwork(r, budgetVerifyNetwork); refusal != nil {
 		return *refusal
 	}
-	claims, _, by, fault, err := a.verifier.readAt(r.Context(), in.Text("token"), a.now())
+	claims, by, fault, err := a.verifier.readKnown(r.Context(), in.Text("token"), a.now())
 	if err != nil {
 		return a.undecided(r, err)
 	}
