@@ -15,14 +15,14 @@ type recorder struct {
 	deadline deadliner     // nil: the connection knows none
 	patience time.Duration // for each part of the answer
 	in       *http.Request
-	body     *body      // of the request; nil: none, or nobody reads it
-	status   int        // 0: nothing yet
-	bytes    int64      // of the body
-	tunnel   *tunnel    // that the connection becomes; nil: none
-	security *security  // headers to add; nil: none
-	secure   bool       // the client speaks https
-	until    *time.Time // the client has to take what was written; zero: not said yet
-	ended    string     // why a stream was ended by us; "" is by itself
+	body     *body     // of the request; nil: none, or nobody reads it
+	status   int       // 0: nothing yet
+	bytes    int64     // of the body
+	tunnel   *tunnel   // that the connection becomes; nil: none
+	security *security // headers to add; nil: none
+	secure   bool      // the client speaks https
+	until    time.Time // the client has to take what was written; zero: not said yet
+	ended    string    // why a stream was ended by us; "" is by itself
 }
 
 // deadliner is what net/http's own ResponseWriter can do with its connection.
@@ -31,7 +31,6 @@ type deadliner interface{ SetWriteDeadline(time.Time) error }
 func newRecorder(w http.ResponseWriter, in *http.Request, patience time.Duration) *recorder {
 	r := &recorder{ResponseWriter: w, in: in, patience: patience}
 	r.deadline, _ = w.(deadliner)
-	r.until = writeDeadline(in)
 	if in.Body != http.NoBody {
 		// What the last answer on this connection has left is none of this one's: net/http
 		// itself writes when the body is first read, if the client waits to be told.
@@ -52,11 +51,11 @@ func (r *recorder) wait(patience time.Duration) {
 	var until time.Time
 	if patience > 0 {
 		until = time.Now().Add(patience)
-		if until.Sub(*r.until) < patience/patienceGrain && !r.until.IsZero() {
+		if until.Sub(r.until) < patience/patienceGrain && !r.until.IsZero() {
 			return // what is set is near enough
 		}
 	}
-	*r.until = until
+	r.until = until
 	_ = r.deadline.SetWriteDeadline(until)
 }
 

@@ -97,7 +97,6 @@ func serve(t testing.TB, handler http.Handler, cfg proxy.Config) (addr string) {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.MaxHeaderBytes = cfg.Server.HardHeaderBytes()
 	server.Config.ReadHeaderTimeout = cfg.Server.ReadHeaderTimeout
-	server.Config.ConnContext = proxy.ConnContext
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	server.Start()
 	t.Cleanup(server.Close)

@@ -121,7 +121,6 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 		MaxHeaderBytes:               loaded.Server.HardHeaderBytes(),
 		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
 		BaseContext:                  func(net.Listener) context.Context { return requests },
-		ConnContext:                  proxy.ConnContext,
 	}
 	s.edge.Configure(s.http, loaded.Server)
 	s.countConnections()

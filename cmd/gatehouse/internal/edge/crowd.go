@@ -251,6 +251,8 @@ func placeOf(conn net.Conn) (place *boundConn, proxied *proxyproto.Conn) {
 			return outer, proxied
 		case *tls.Conn:
 			conn = outer.NetConn()
+		case *lazyConn:
+			conn = outer.Conn
 		case *proxyproto.Conn:
 			proxied, conn = outer, outer.Raw()
 		default:

@@ -8,6 +8,7 @@
 //	crowd.go     server.max_connections
 //	proxied.go   the PROXY protocol, read when the connection is first asked
 //	             who it is, so that accepting never waits for a client
+//	lazy.go      what net/http does for each request, put off until it is needed
 //	tls.go       TLS, with certificates that are files (certificates.go) or that an
 //	             authority gives (acme.go)
 //	edge.go      net/http, HTTP/1.1 and HTTP/2

@@ -26,7 +26,8 @@ type Parts struct {
 // start, so that a client that is early waits instead of being refused.
 type Edge struct {
 	listeners    []listener
-	crowd        *crowd        // nil: no bound
+	crowd        *crowd // nil: no bound
+	watch        *watch
 	tls          *tls.Config   // nil: none
 	certificates *certificates // nil: none from files
 	authority    *authority    // nil: none
@@ -54,6 +55,7 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 	e := &Edge{
 		logger: cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
 		poll:   cmp.Or(parts.Poll, 3*time.Second),
+		watch:  newWatch(),
 	}
 	var faults []error
 	var err error
@@ -88,7 +90,7 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 				l = proxied(l, speakers, cfg.ReadHeaderTimeout)
 			}
 			_, file := l.Addr().(*net.UnixAddr)
-			e.listeners = append(e.listeners, listener{l, address.Plain || file || e.tls == nil})
+			e.listeners = append(e.listeners, listener{e.watch.listen(l), address.Plain || file || e.tls == nil})
 		}
 	}
 	if text := cfg.TLS.HTTPListen; text != "" {
@@ -146,6 +148,7 @@ func (e *Edge) Configure(server *http.Server, cfg proxy.Server) {
 		PingTimeout:      15 * time.Second,
 		WriteByteTimeout: cfg.WriteTimeout,
 	}
+	server.ConnContext = e.watch.context
 	if e.crowd != nil {
 		server.ConnState = e.crowd.changed
 	}
