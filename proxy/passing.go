@@ -1,12 +1,13 @@
 package proxy
 
 import (
-	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
+
+	"gatehouse/proxy/identity"
 )
 
 // What a bared request has; nobody writes to them.
@@ -37,17 +38,27 @@ func bared(in *http.Request) *http.Request {
 const room = 12
 
 // passing are the headers of a client that ReverseProxy would pass on: all but those of
-// the connection. decided are those that it has made of a bared request.
-func passing(sent, decided http.Header) http.Header {
+// the connection. decided are those that it has made of a bared request. Of both those
+// are left out that are ours alone.
+func passing(sent, decided http.Header, ours func(name string) bool) http.Header {
 	header := make(http.Header, len(sent)+room)
 	named := namedByConnection(sent["Connection"])
 	for name, values := range sent {
-		if !isOfConnection(name) && !slices.Contains(named, name) {
+		if !isOfConnection(name) && !ours(name) && !slices.Contains(named, name) {
 			header[name] = slices.Clip(values)
 		}
 	}
-	maps.Copy(header, decided)
+	for name, values := range decided {
+		if !ours(name) {
+			header[name] = values
+		}
+	}
 	return header
+}
+
+// isRequestID tells whether a backend may take a header for the number of a request.
+func isRequestID(name string) bool {
+	return len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id"
 }
 
 // isOfConnection tells whether a header never passes (RFC 2616, section 13.5.1), or is

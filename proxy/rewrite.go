@@ -56,7 +56,9 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 	// may merge trailers into headers. None pass.
 	out.Trailer = nil
 
-	header := passing(in.Header, out.Header)
+	header := passing(in.Header, out.Header, func(name string) bool {
+		return name == authorization && !g.forwardToken || isRequestID(name) || d.headers.Managed(name)
+	})
 	out.Header = header
 	if upgrade := header["Upgrade"]; upgrade != nil && (len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket")) {
 		// h2c above all: behind it a connection is a tunnel that nobody looks into.
@@ -65,11 +67,8 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 	}
 	g.tokenHeader.withhold(header, g.forwardToken)
 	d.withhold(header, g.forwardToken, g.tokenHeader)
-	d.headers.Strip(header)
-	for name := range header {
-		if len(name) == len("X-Request-Id") && identity.Fold(name) == "x_request_id" {
-			delete(header, name)
-		}
+	if d.bearer.elsewhere && d.headers.Managed(g.tokenHeader.name) {
+		delete(header, g.tokenHeader.name) // where it was put by withhold
 	}
 
 	// One value each, in one piece of memory; the capacities keep them apart.
