@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +60,32 @@ type routeMetrics struct {
 	name     string
 	duration prometheus.Observer
 	passed   [6]prometheus.Counter // by class of status; 0 is none
+	others   atomic.Pointer[[]became]
+}
+
+// became is a counter of requests that did not pass. There are as many as words for that.
+type became struct {
+	outcome
+	class   int // of the status
+	counter prometheus.Counter
+}
+
+// other counts what did not pass. Looking a counter up by its labels takes longer than to
+// refuse a request, so each is kept once it was needed.
+func (r *routeMetrics) other(m *Metrics, o outcome, class int) prometheus.Counter {
+	var known []became
+	if all := r.others.Load(); all != nil {
+		known = *all
+	}
+	for i := range known {
+		if b := &known[i]; b.class == class && b.outcome == o {
+			return b.counter
+		}
+	}
+	counter := m.requests.WithLabelValues(r.name, o.decision, o.reason, statusClass(class*100))
+	all := append(slices.Clip(known), became{o, class, counter})
+	r.others.Store(&all) // who does the same beside us may win: then it is looked up once more
+	return counter
 }
 
 func (m *Metrics) of(name string) *routeMetrics {
@@ -119,7 +147,7 @@ func (m *measured) end(d *Decision, became outcome, status int, took time.Durati
 	if class := status / 100; became.decision == decisionPassed && class < len(r.passed) && r.passed[class] != nil {
 		r.passed[class].Inc()
 	} else {
-		m.all.requests.WithLabelValues(r.name, became.decision, became.reason, statusClass(status)).Inc()
+		r.other(m.all, became, class).Inc()
 	}
 	if d.Reported != nil {
 		m.all.reported.WithLabelValues(r.name, d.Reported.Reason).Inc()
