@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
@@ -38,6 +39,10 @@ server.listen is GATEHOUSE_SERVER_LISTEN.`,
 	return cmd
 }
 
+// startOver is how long after the start it has ended for sure: nobody's first request
+// waits for what is put away.
+const startOver = 100 * time.Millisecond
+
 func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error {
 	loaded, err := p.load(flags)
 	if err != nil {
@@ -68,6 +73,7 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	}
 	p.warn(loaded)
 	s.announce(loaded)
+	defer time.AfterFunc(startOver, leaveStart).Stop()
 	return s.serve(ctx)
 }
 

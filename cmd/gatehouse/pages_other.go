@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// leaveStart is for Linux alone.
+func leaveStart() {}
