@@ -42,7 +42,9 @@ func TestHeadersPassAsInReverseProxy(t *testing.T) {
 		}
 		before := in.Header.Clone()
 		want := throughReverseProxy(in, nil)
-		got := throughReverseProxy(bared(in), func(out http.Header) http.Header { return passing(in.Header, out, func(string) bool { return false }) })
+		got := throughReverseProxy(bared(in), func(out http.Header) http.Header {
+			return passing(in.Header, out, func(string) bool { return false }, 0)
+		})
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s\npasses\n%v\nand in ReverseProxy\n%v", text.String(), got, want)
 		}

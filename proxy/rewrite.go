@@ -58,7 +58,7 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 
 	header := passing(in.Header, out.Header, func(name string) bool {
 		return name == authorization && !g.forwardToken || isRequestID(name) || d.headers.Managed(name)
-	})
+	}, len(d.Identity)+ofForwarding)
 	out.Header = header
 	if upgrade := header["Upgrade"]; upgrade != nil && (len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket")) {
 		// h2c above all: behind it a connection is a tunnel that nobody looks into.
@@ -89,6 +89,10 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 		header[d.Identity[i].Name] = d.Identity[i].Values
 	}
 }
+
+// ofForwarding is how many headers tell how a request has come, less the one of its token,
+// which is not among them.
+const ofForwarding = 4
 
 // telling is what is told about an account by headers, remembered with the account.
 type telling struct {
