@@ -19,7 +19,7 @@ const (
 
 // serveBackend answers each request with 1 KiB, or 100. It is not net/http, so that the
 // backend takes as little as it can of the machine that the others are measured on.
-// It reads no bodies: nobody sends any.
+// It reads no bodies but those of streamserver.go: nobody sends others.
 func serveBackend(ctx context.Context, address string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -42,6 +42,12 @@ func serveBackend(ctx context.Context, address string) error {
 				line, err := from.ReadSlice('\n')
 				if err != nil {
 					return
+				}
+				if goOn := streamFor(line); goOn != nil {
+					if !goOn(conn, from) {
+						return
+					}
+					continue
 				}
 				if bytes.HasPrefix(line, []byte("GET "+bulkPath)) {
 					answer = bulk

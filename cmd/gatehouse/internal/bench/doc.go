@@ -11,7 +11,7 @@
 // In the order of the files: main.go says what is measured; subject.go starts the
 // programs, bare.go and backend.go are two of them and peer.go
 // has those of others; token.go makes good and bad
-// tokens; load.go sends requests; sessions.go logs in and refreshes; floods.go asks beside
+// tokens; load.go sends requests; streams.go lets pass what has no quick end, which streamserver.go is for the backend; sessions.go logs in and refreshes; floods.go asks beside
 // the floods of attacker.go, on a gateway of its own (special.go), with servers that hang (hang.go); cpu.go asks the operating system; report.go
 // prints.
 //

@@ -28,21 +28,22 @@ func main() {
 
 // settings are the command line.
 type settings struct {
-	rounds int
-	slice  time.Duration // of one measurement
-	rate   int           // requests per second of the open loop
-	only   []string      // of sections
-	tokens []string      // algorithms
-	also   []string      // NAME=FILE: other builds of gatehouse
-	no     []string      // names of subjects
-	floods []string      // kinds of them; nil: all
-	small  int           // how much smaller floods are
-	store  string        // of timing; empty: SQLite
-	file   string        // the gateway; empty: it is built
+	rounds  int
+	slice   time.Duration // of one measurement
+	rate    int           // requests per second of the open loop
+	only    []string      // of sections
+	tokens  []string      // algorithms
+	also    []string      // NAME=FILE: other builds of gatehouse
+	no      []string      // names of subjects
+	floods  []string      // kinds of them; nil: all
+	small   int           // how much smaller floods are
+	store   string        // of timing; empty: SQLite
+	file    string        // the gateway; empty: it is built
+	streams []string      // how their names begin; nil: all
 }
 
 // sections are what can be measured, in order.
-var sections = []string{"proxied", "refused", "bulk", "latency", "memory", "start", "sessions", "timing", "floods"}
+var sections = []string{"proxied", "refused", "bulk", "streams", "latency", "memory", "start", "sessions", "timing", "floods"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 2 { // this program is also two of its subjects
@@ -69,6 +70,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	list("tokens", &s.tokens, "`ALGORITHMS` of "+strings.Join(algorithms, ",")+" (default all)")
 	list("also", &s.also, "more gateways, `NAME=FILE,…`: other builds, to compare a change with what was before it")
 	list("floods", &s.floods, "`KINDS` of floods (default all)")
+	list("streams", &s.streams, "`KINDS` of streams, by how their names begin: WebSocket, events, download, upload (default all)")
 	flags.StringVar(&s.file, "gatehouse", "", "`FILE` of a gateway that is built already (default builds it)")
 	flags.StringVar(&s.store, "postgres", "", "`DSN` of an empty database of PostgreSQL, for the timing of logins in place of SQLite")
 	flags.IntVar(&s.small, "smaller", 1, "by how much smaller floods are than the machine is thought to bear")
@@ -143,6 +145,8 @@ func measure(ctx context.Context, s settings, dir string, out io.Writer) error {
 			err = y.refused(ctx, s, out)
 		case "bulk":
 			err = y.bulk(ctx, s, out)
+		case "streams":
+			err = y.streams(ctx, s, out)
 		case "latency":
 			err = y.latency(ctx, s, out)
 		case "memory":

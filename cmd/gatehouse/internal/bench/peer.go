@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 )
 
-// peers are the programs of others that join where they are installed.
-var peers = []struct {
+type peer struct {
 	name    string
 	auth    []string
 	command func(ctx context.Context, y *yard, file, address string) *exec.Cmd
-}{
+}
+
+// peers are the programs of others that join where they are installed.
+var peers = []peer{
 	{"haproxy", []string{"HS256", "RS256", "ES256"}, haproxy}, // jwt_verify of 2.6 knows no EdDSA
 	{"nginx", nil, nginx},
 	{"caddy", nil, caddy},

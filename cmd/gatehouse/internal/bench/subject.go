@@ -121,6 +121,7 @@ func (y *yard) gatehouse(ctx context.Context, name, file string) (*subject, erro
 	}
 	text := fmt.Sprintf(`
 store: { dsn: %s }
+server: { max_body: 100MiB }
 login: { hashing: { max_parallel: 1 } }
 tokens:
   keys:
