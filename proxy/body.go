@@ -33,6 +33,7 @@ type body struct {
 	err     error         // what ended it: io.EOF, or why it is not whole
 	waited  time.Duration // for what has come
 	came    int64         // bytes
+	until   time.Time     // the deadline that is set
 }
 
 // patience is how long the next part is waited for. Only waiting counts: who reads
@@ -49,7 +50,11 @@ func (b *body) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	began := time.Now()
-	_ = b.connection.SetReadDeadline(began.Add(b.patience()))
+	// A deadline that is set, and comes a little too early, is as good as a new one.
+	if until := began.Add(b.patience()); b.until.IsZero() || until.Before(b.until) || until.Sub(b.until) >= b.pause/patienceGrain {
+		b.until = until
+		_ = b.connection.SetReadDeadline(until)
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.waited += time.Since(began)
 	b.came += int64(n)

@@ -20,14 +20,16 @@ const lingering = 2 * time.Second
 // between two frames it may put a close frame of its own, to both ends, and then
 // nothing more passes.
 type tunnel struct {
-	stream   *stream
-	client   net.Conn
-	early    *bufio.Reader // what the client sent before it was answered
-	backend  io.ReadWriteCloser
-	patience time.Duration // with a client that does not read
-	pause    time.Duration // for which nothing may pass; 0 is any
-	begin    func()        // of the stream
-	started  sync.Once
+	stream  *stream
+	client  net.Conn
+	early   *bufio.Reader // what the client sent before it was answered
+	backend io.ReadWriteCloser
+	patient patient       // with a client that does not read
+	pause   time.Duration // for which nothing may pass; 0 is any
+	born    time.Time
+	last    atomic.Int64 // when something passed, in ns behind born
+	begin   func()       // of the stream
+	started sync.Once
 
 	toClient, toBackend side
 	idle                atomic.Pointer[time.Timer] // nil: none
@@ -61,7 +63,7 @@ func (x *exchange) tunnel(answer *http.Response) *stream {
 	if !ok {
 		return nil // ReverseProxy answers
 	}
-	t := &tunnel{backend: backend, patience: x.gateway.patience, pause: x.decision.line.Idle()}
+	t := &tunnel{backend: backend, patient: patient{patience: x.gateway.patience}, pause: x.decision.line.Idle(), born: time.Now()}
 	t.toBackend.masked = true
 	t.stream = x.newStream(t.end)
 	t.stream.tunnel = true
@@ -75,6 +77,7 @@ func (x *exchange) tunnel(answer *http.Response) *stream {
 // to be sent, so the stream begins later: nothing of ours may come before it.
 func (t *tunnel) opened(client net.Conn, early *bufio.Reader) net.Conn {
 	t.client, t.early = client, early
+	t.patient.Conn = client
 	return clientEnd{client, t}
 }
 
@@ -82,7 +85,8 @@ func (t *tunnel) opened(client net.Conn, early *bufio.Reader) net.Conn {
 func (t *tunnel) start() {
 	t.started.Do(func() {
 		if t.pause > 0 {
-			t.idle.Store(time.AfterFunc(t.pause, func() { t.stream.end(endedIdle) }))
+			t.passed(1)
+			t.idle.Store(time.AfterFunc(t.pause, t.silent))
 		}
 		t.begin()
 	})
@@ -90,7 +94,7 @@ func (t *tunnel) start() {
 
 // finish stops the clocks.
 func (t *tunnel) finish() {
-	if idle := t.idle.Load(); idle != nil {
+	if idle := t.idle.Swap(nil); idle != nil {
 		idle.Stop()
 	}
 	t.leaving.Do(func() {}) // no clock is begun any more
@@ -103,7 +107,7 @@ func (t *tunnel) finish() {
 func (t *tunnel) end(e *ending) {
 	t.linger()
 	// Each may have to wait for an end that does not read; linger ends that.
-	go t.toClient.close(e, patient{t.client, t.patience})
+	go t.toClient.close(e, &t.patient)
 	go t.toBackend.close(e, t.backend)
 }
 
@@ -117,9 +121,23 @@ func (t *tunnel) linger() {
 	})
 }
 
+// passed takes note that something has. The clock is not moved for that: it looks when
+// it is due.
 func (t *tunnel) passed(n int) {
-	if idle := t.idle.Load(); n > 0 && idle != nil {
-		idle.Reset(t.pause)
+	if n > 0 && t.pause > 0 {
+		t.last.Store(int64(time.Since(t.born)))
+	}
+}
+
+// silent ends a tunnel in which nothing has passed for too long.
+func (t *tunnel) silent() {
+	left := t.pause - (time.Since(t.born) - time.Duration(t.last.Load()))
+	if left <= 0 {
+		t.stream.end(endedIdle)
+		return
+	}
+	if idle := t.idle.Load(); idle != nil {
+		idle.Reset(left)
 	}
 }
 
@@ -208,7 +226,7 @@ func (c clientEnd) Read(p []byte) (int, error) {
 
 // Write takes what the upstream has sent.
 func (c clientEnd) Write(p []byte) (int, error) {
-	n, err := c.t.toClient.pass(p, patient{c.Conn, c.t.patience})
+	n, err := c.t.toClient.pass(p, &c.t.patient)
 	c.t.leave()
 	return n, err
 }
@@ -248,13 +266,19 @@ func closeWrite(conn any) error {
 	return nil
 }
 
-// patient bounds how long each part of what is written is waited for.
+// patient bounds how long each part of what is written is waited for. It is used by one
+// goroutine at a time.
 type patient struct {
 	net.Conn
 	patience time.Duration
+	until    time.Time // the deadline that is set
 }
 
-func (p patient) Write(b []byte) (int, error) {
-	_ = p.SetWriteDeadline(time.Now().Add(p.patience))
+func (p *patient) Write(b []byte) (int, error) {
+	until := time.Now().Add(p.patience)
+	if p.until.IsZero() || until.Sub(p.until) >= p.patience/patienceGrain {
+		p.until = until
+		_ = p.SetWriteDeadline(until)
+	}
 	return p.Conn.Write(b)
 }

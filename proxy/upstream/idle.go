@@ -23,9 +23,8 @@ func (l *Line) watch(answer *http.Response) *http.Response {
 	if l.bounds.idle == 0 || answer.StatusCode == http.StatusSwitchingProtocols || answer.Body == http.NoBody {
 		return answer
 	}
-	w := &watched{ReadCloser: answer.Body, line: l}
-	w.timer = time.AfterFunc(time.Hour, w.late)
-	w.timer.Stop()
+	w := &watched{ReadCloser: answer.Body, line: l, born: time.Now()}
+	w.timer = time.AfterFunc(time.Hour, w.look) // the first Read says when
 	answer.Body = w
 	return answer
 }
@@ -35,26 +34,54 @@ func (l *Line) watch(answer *http.Response) *http.Response {
 type watched struct {
 	io.ReadCloser
 	line  *Line
-	timer *time.Timer
+	timer *time.Timer // it looks when it is due, and is not moved for each Read
+	begun bool        // a Read
+	born  time.Time
+	since atomic.Int64 // when the Read began that waits, in ns behind born, at least 1; 0: nobody reads
+	over  atomic.Bool  // nobody will read
 	fired atomic.Bool
 }
 
-func (w *watched) late() {
-	w.fired.Store(true)
-	_ = w.ReadCloser.Close() // ends the Read
+// look ends a Read that has waited too long, and otherwise comes again when that may be.
+func (w *watched) look() {
+	left := w.line.bounds.idle
+	if since := w.since.Load(); since > 0 {
+		left -= time.Since(w.born) - time.Duration(since)
+	}
+	switch {
+	case w.over.Load():
+	case left > 0:
+		w.timer.Reset(left)
+	default:
+		w.fired.Store(true)
+		_ = w.ReadCloser.Close() // ends the Read
+	}
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Reset(w.line.bounds.idle)
+	w.since.Store(max(1, int64(time.Since(w.born))))
+	if !w.begun {
+		w.begun = true
+		w.timer.Reset(w.line.bounds.idle)
+	}
 	n, err := w.ReadCloser.Read(p)
-	w.timer.Stop()
-	if err != nil && err != io.EOF && w.fired.Load() {
-		err = &idleError{w.line.upstream.name, w.line.bounds.idle}
+	w.since.Store(0)
+	if err != nil {
+		w.end()
+		if err != io.EOF && w.fired.Load() {
+			err = &idleError{w.line.upstream.name, w.line.bounds.idle}
+		}
 	}
 	return n, err
 }
 
-func (w *watched) Close() error {
+// end stops the clock, also one that is just being set anew: it will see that it is over.
+func (w *watched) end() {
+	w.over.Store(true)
 	w.timer.Stop()
+}
+
+func (w *watched) Close() error {
+	w.end()
 	return w.ReadCloser.Close()
 }
