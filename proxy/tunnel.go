@@ -31,19 +31,24 @@ type tunnel struct {
 	begin   func()       // of the stream
 	started sync.Once
 
+	idle    atomic.Pointer[time.Timer] // nil: none
+	leaving sync.Once
+	cut     *time.Timer
+
 	toClient, toBackend side
-	idle                atomic.Pointer[time.Timer] // nil: none
-	leaving             sync.Once
-	cut                 *time.Timer
 }
 
-// side is one direction.
+// side is one direction. The two are not in one line of a processor's cache: each is
+// written to by another goroutine, for each piece.
 type side struct {
+	_      [64]byte
+	last   atomic.Int64 // when something came that is to pass, in ns behind born
 	mu     sync.Mutex
 	frames frames
 	masked bool    // frames of ours must be
 	ending *ending // to be said at the end of the frame that is passing
 	ended  bool    // it was said: nothing more passes
+	_      [64]byte
 }
 
 // isHandshake reports whether a 101 is the answer to the question (RFC 6455, section
@@ -85,7 +90,7 @@ func (t *tunnel) opened(client net.Conn, early *bufio.Reader) net.Conn {
 func (t *tunnel) start() {
 	t.started.Do(func() {
 		if t.pause > 0 {
-			t.passed(1)
+			t.passed(&t.toClient, 1)
 			t.idle.Store(time.AfterFunc(t.pause, t.silent))
 		}
 		t.begin()
@@ -123,15 +128,16 @@ func (t *tunnel) linger() {
 
 // passed takes note that something has. The clock is not moved for that: it looks when
 // it is due.
-func (t *tunnel) passed(n int) {
+func (t *tunnel) passed(s *side, n int) {
 	if n > 0 && t.pause > 0 {
-		t.last.Store(int64(time.Since(t.born)))
+		s.last.Store(int64(time.Since(t.born)))
 	}
 }
 
 // silent ends a tunnel in which nothing has passed for too long.
 func (t *tunnel) silent() {
-	left := t.pause - (time.Since(t.born) - time.Duration(t.last.Load()))
+	last := max(t.toClient.last.Load(), t.toBackend.last.Load())
+	left := t.pause - (time.Since(t.born) - time.Duration(last))
 	if left <= 0 {
 		t.stream.end(endedIdle)
 		return
@@ -217,7 +223,7 @@ func (c clientEnd) Read(p []byte) (int, error) {
 	} else {
 		n, err = c.Conn.Read(p)
 	}
-	c.t.passed(n)
+	c.t.passed(&c.t.toBackend, n)
 	if err != nil {
 		c.t.linger()
 	}
@@ -239,7 +245,7 @@ type backendEnd struct{ t *tunnel }
 
 func (b backendEnd) Read(p []byte) (int, error) {
 	n, err := b.t.backend.Read(p)
-	b.t.passed(n)
+	b.t.passed(&b.t.toClient, n)
 	if err != nil {
 		b.t.linger()
 	}
