@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/agnivade/levenshtein"
+
 	"gatehouse/tokens/drf"
 	"gatehouse/users"
 )
@@ -172,7 +174,7 @@ func nearestSource(word string) string {
 		return strings.NewReplacer("_", "", "-", "", ".", "").Replace(name)
 	}
 	lower := strings.TrimPrefix(strings.ToLower(word), "user.")
-	if first, name, dotted := strings.Cut(lower, "."); dotted && letters(first[:min(len(first), 40)], "attributes") <= 3 && users.IsAttributeName(name) {
+	if first, name, dotted := strings.Cut(lower, "."); dotted && levenshtein.ComputeDistance(first[:min(len(first), 40)], "attributes") <= 3 && users.IsAttributeName(name) {
 		return attributeSource + word[len(word)-len(name):]
 	}
 	word = plain(word)
@@ -181,31 +183,9 @@ func nearestSource(word string) string {
 	}
 	best, least := "", 1+len(word)/3
 	for _, source := range claimSources {
-		if d := letters(word, plain(source.name)); d < least || d == 0 {
+		if d := levenshtein.ComputeDistance(word, plain(source.name)); d < least || d == 0 {
 			best, least = source.name, d
 		}
 	}
 	return best
-}
-
-// letters counts how many letters must be added, dropped or changed to come from one
-// word to another.
-func letters(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, row[j]+1, corner+1)
-		}
-	}
-	return row[len(b)]
 }

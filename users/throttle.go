@@ -414,10 +414,16 @@ func newBudgets() *budgets { return &budgets{slots: make(chan struct{}, chargesA
 
 // enter waits for a turn.
 func (b *budgets) enter(ctx context.Context) (leave func(), err error) {
-	defer b.waiting.Add(-1)
-	if b.waiting.Add(1) > chargesWaiting {
-		return nil, password.ErrBusy
+	for { // who is refused is never counted, and so costs nobody the last place
+		n := b.waiting.Load()
+		if n >= chargesWaiting {
+			return nil, password.ErrBusy
+		}
+		if b.waiting.CompareAndSwap(n, n+1) {
+			break
+		}
 	}
+	defer b.waiting.Add(-1)
 	select {
 	case b.slots <- struct{}{}:
 		return func() { <-b.slots }, nil

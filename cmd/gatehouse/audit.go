@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,19 +40,6 @@ const (
 	eventCopy         = "store.copy"
 	eventPrune        = "store.prune"
 )
-
-// auditEvents are all events, whoever tells of them.
-func auditEvents() []string {
-	all := []string{
-		eventStart, eventStop, eventReload, eventUserCreate, eventUserChange, eventUserGroups, eventUserPassword, eventUserEnable,
-		eventUserDisable, eventUserDelete, eventUnlock, eventSessionEnd, eventKeyCreate, eventKeyRotate, eventKeyRetire, eventImport,
-		eventExport, eventCopy, eventPrune, audit.EventLost,
-	}
-	for _, name := range tokens.Events() {
-		all = append(all, string(name))
-	}
-	return all
-}
 
 // openAudit opens the audit of a server, with its faults in loaded.
 func (s *server) openAudit(loaded *config.Loaded) {
@@ -244,16 +230,6 @@ func commandReasons() []commandReason {
 		{"busy", like(password.ErrBusy)},
 		{"interrupted", like(context.Canceled)},
 	}
-}
-
-// auditReasons are all reasons, whoever tells of them.
-func auditReasons() []string {
-	all := append(tokens.Reasons(), reasonFailed)
-	for _, known := range commandReasons() {
-		all = append(all, known.word)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // updateUser changes a user, of which groups are an event by themselves.

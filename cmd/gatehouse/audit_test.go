@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gatehouse/cmd/gatehouse/internal/audit"
+	"gatehouse/tokens"
 )
 
 const auditedConfig = `
@@ -403,4 +404,27 @@ func askAdmin(t *testing.T, address string, into any) (status int) {
 		t.Fatal(err)
 	}
 	return res.StatusCode
+}
+
+// auditEvents are all events, whoever tells of them.
+func auditEvents() []string {
+	all := []string{
+		eventStart, eventStop, eventReload, eventUserCreate, eventUserChange, eventUserGroups, eventUserPassword, eventUserEnable,
+		eventUserDisable, eventUserDelete, eventUnlock, eventSessionEnd, eventKeyCreate, eventKeyRotate, eventKeyRetire, eventImport,
+		eventExport, eventCopy, eventPrune, audit.EventLost,
+	}
+	for _, name := range tokens.Events() {
+		all = append(all, string(name))
+	}
+	return all
+}
+
+// auditReasons are all reasons, whoever tells of them.
+func auditReasons() []string {
+	all := append(tokens.Reasons(), reasonFailed)
+	for _, known := range commandReasons() {
+		all = append(all, known.word)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // Fault is one thing that is wrong in a configuration.
@@ -39,7 +41,7 @@ func (f faults) join() error { return errors.Join(f...) }
 func didYouMean(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance && d < len(k) {
+		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(k)); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
@@ -52,25 +54,4 @@ func didYouMean(word string, known []string) string {
 		return "there is " + strings.Join(known, ", ")
 	}
 	return fmt.Sprintf("there are %d, none with a name like it", len(known))
-}
-
-// editDistance counts insertions, deletions and substitutions of bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

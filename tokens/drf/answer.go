@@ -34,9 +34,6 @@ func Coded(status int, detail, code string) Answer {
 	return Answer{Status: status, Body: Object{{"detail", detail}, {"code", code}}}
 }
 
-// NotFound is the answer for a path that leads nowhere.
-func NotFound() Answer { return Detail(http.StatusNotFound, "Not found.") }
-
 // Write sends the answer to r, in one piece and with its length. The client may have asked for an indented body in its
 // Accept header. To HEAD goes everything but the body.
 //

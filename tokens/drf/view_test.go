@@ -134,7 +134,7 @@ func TestAnswer(t *testing.T) {
 	}{
 		"with a detail": {Detail(403, "No."), `{"detail":"No."}`},
 		"with a code":   {Coded(401, "No.", "not_valid"), `{"detail":"No.","code":"not_valid"}`},
-		"not found":     {NotFound(), `{"detail":"Not found."}`},
+		"not found":     {Detail(http.StatusNotFound, "Not found."), `{"detail":"Not found."}`},
 		"empty object":  {Answer{Status: 200, Body: Object{}}, `{}`},
 		"no body":       {Answer{Status: 200}, ``},
 	} {

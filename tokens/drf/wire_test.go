@@ -117,7 +117,7 @@ func site() http.Handler {
 		case "/api/token":
 			redirect.ServeHTTP(w, r)
 		default:
-			NotFound().Write(w, r)
+			Detail(http.StatusNotFound, "Not found.").Write(w, r)
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"testing"
@@ -63,4 +65,11 @@ func FuzzReadKey(f *testing.F) {
 			}
 		}
 	})
+}
+
+// equal tells whether two public keys are the same.
+func equal(a, b crypto.PublicKey) bool {
+	one, errOne := x509.MarshalPKIXPublicKey(a)
+	two, errTwo := x509.MarshalPKIXPublicKey(b)
+	return errOne == nil && errTwo == nil && bytes.Equal(one, two)
 }

@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
@@ -138,11 +137,4 @@ func readSecret(text string, a algorithm) (material, *flaw) {
 func isKeyFile(text string) bool {
 	text = strings.TrimSpace(text)
 	return strings.HasPrefix(text, "-----BEGIN ") || strings.HasPrefix(text, "ssh-") || strings.HasPrefix(text, "ecdsa-sha2-")
-}
-
-// equal tells whether two public keys are the same.
-func equal(a, b crypto.PublicKey) bool {
-	one, errOne := x509.MarshalPKIXPublicKey(a)
-	two, errTwo := x509.MarshalPKIXPublicKey(b)
-	return errOne == nil && errTwo == nil && bytes.Equal(one, two)
 }
