@@ -19,11 +19,9 @@ import (
 // A real ACME server (Pebble, that of Let's Encrypt's own tests) gives the built
 // program a certificate, once by TLS-ALPN-01 and once by HTTP-01. A restart asks nobody.
 func TestCertificatesFromAnAuthority(t *testing.T) {
+	t.Parallel()
 	pebble, resolver := needProgram(t, "pebble"), needProgram(t, "pebble-challtestsrv")
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		fmt.Fprint(w, in.Host, " by ", in.Header.Get("X-Forwarded-Proto"))
 	}))

@@ -17,14 +17,12 @@ import (
 // TestBackendsCheckAssertions runs the verifiers of docs/backends.md on what the built
 // program sends, and on what somebody in its place might.
 func TestBackendsCheckAssertions(t *testing.T) {
+	t.Parallel()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, strings.Join(r.Header.Values("X-Gatehouse-Assertion"), " and "))
 	}))
 	t.Cleanup(backend.Close)
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 	dir := t.TempDir()
 	s := &site{address: freeAddress(t), binary: binary, config: filepath.Join(dir, "gatehouse.yaml")}
 	writeFile(t, s.config, fmt.Sprintf(`

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,20 @@ var builtBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// mustBuild returns the built program. Under the race detector the test is skipped: what
+// happens in another process, which was built without, it does not see.
+func mustBuild(t *testing.T) string {
+	t.Helper()
+	if raced {
+		t.Skip("asks the built program, into which the race detector does not look; it is run without")
+	}
+	binary, err := builtBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
 
 // lockedBuffer collects what a program prints while others read it.
 type lockedBuffer struct {
@@ -121,16 +136,24 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 	}
 }
 
-// freeAddress returns a loopback address on which nothing listens.
+// freeAddress returns a loopback address on which nothing listens, another one each
+// time. It is none of those that the system gives to whoever asks for any, such as
+// to clients: between now and when somebody listens, nobody takes it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+(int64(os.Getpid())*37+portsTaken.Add(1))%12_000)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			_ = listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("no port is free between 20000 and 32000")
+	return ""
 }
+
+// portsTaken is how many freeAddress has looked at.
+var portsTaken atomic.Int64
 
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
@@ -182,10 +205,7 @@ func startSite(t *testing.T, backend string, names ...string) *site {
 // the address to listen on and the backend's.
 func startSiteWith(t *testing.T, text, backend string, names ...string) *site {
 	t.Helper()
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 	dir := t.TempDir()
 	s := &site{address: freeAddress(t), binary: binary, config: filepath.Join(dir, "gatehouse.yaml")}
 	writeFile(t, s.config, fmt.Sprintf(text, s.address, backend))

@@ -63,10 +63,7 @@ func TestNginxAsksBeforeItForwards(t *testing.T) {
 	app := strings.TrimPrefix(backend.URL, "http://")
 	blocks := behindPage(t)
 	dir := t.TempDir()
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 
 	s := &site{address: freeAddress(t), binary: binary, config: filepath.Join(dir, "gatehouse.yaml")}
 	front := freeAddress(t)

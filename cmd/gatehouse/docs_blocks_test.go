@@ -167,10 +167,7 @@ type stage struct {
 
 func newStage(t *testing.T, pageYAML string) *stage {
 	t.Helper()
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		switch {
 		case in.URL.Path == "/whoami":

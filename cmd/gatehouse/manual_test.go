@@ -112,10 +112,7 @@ func manual(t *testing.T) map[string]string {
 // A shell that has read the script of `gatehouse completion` offers what the command
 // tree has.
 func TestCompletion(t *testing.T) {
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := mustBuild(t)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "gatehouse.yaml")
 	writeFile(t, filepath.Join(dir, "jwt"), strings.Repeat("0123456789abcdef", 4))

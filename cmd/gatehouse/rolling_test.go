@@ -242,6 +242,7 @@ func TestRollingRestartsLoseNothing(t *testing.T) {
 // there is no gatehouse waits.
 func TestRestartsWithASocketThatStaysLoseNothing(t *testing.T) {
 	needTime(t)
+	t.Parallel()
 	backend, dir := echoBackend(t), t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -275,6 +276,7 @@ func TestRestartsWithASocketThatStaysLoseNothing(t *testing.T) {
 // Routes, upstreams and keys of one process change while it is asked, with tokens of each key.
 func TestRollingReloadsLoseNothing(t *testing.T) {
 	needTime(t)
+	t.Parallel()
 	backends, dir := []string{echoBackend(t), echoBackend(t)}, t.TempDir()
 	address := freeAddress(t)
 	r := &replica{binary: mustBuild(t), config: filepath.Join(dir, "gatehouse.yaml"), admin: freeAddress(t), out: new(lockedBuffer)}

@@ -93,7 +93,7 @@ func scriptTaken(ts *testscript.TestScript, _ bool, args []string) {
 
 // ready ADDRESS waits until a program listens there.
 func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", args[0])
 		if err == nil {
 			_ = conn.Close()

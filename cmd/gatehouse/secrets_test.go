@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +46,13 @@ func (w looking) Run() int {
 	_ = os.Setenv(logsVariable, dir)
 	if os.Getenv("GATEHOUSE_LOG_LEVEL") == "" {
 		_ = os.Setenv("GATEHOUSE_LOG_LEVEL", "debug")
+	}
+	// Most of what runs beside others waits for processes more than it works.
+	if !flag.Parsed() {
+		flag.Parse()
+	}
+	if side := flag.Lookup("test.parallel"); side.Value.String() == side.DefValue {
+		_ = side.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
 	}
 	code := w.M.Run()
 	lines, leaks, err := lookThrough(dir)

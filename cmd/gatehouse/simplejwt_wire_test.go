@@ -55,15 +55,6 @@ func newOriginals(t *testing.T) *originals {
 	return o
 }
 
-func mustBuild(t *testing.T) string {
-	t.Helper()
-	binary, err := builtBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
-}
-
 func causeOf(err error) string {
 	if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // Output returns it as it is
 		return string(exit.Stderr)

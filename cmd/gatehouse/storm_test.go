@@ -116,6 +116,7 @@ const tokenIsBlacklisted = "Token is blacklisted"
 // each, while commands write: no chain forks, and nobody hears that the database is
 // locked.
 func TestStormOfRefreshes(t *testing.T) {
+	t.Parallel()
 	for _, grace := range []string{"0s", "1m"} {
 		t.Run("grace "+grace, func(t *testing.T) {
 			s := stormSite(t, "{ enabled: true, grace: "+grace+" }")
@@ -217,6 +218,7 @@ func unharmed(t *testing.T, s *site) {
 // never good again, and whoever was given a refresh token, or has one whose answer got
 // lost, is still logged in.
 func TestAnswersHoldWhenTheProgramIsKilled(t *testing.T) {
+	t.Parallel()
 	kills := 50
 	if os.Getenv("GATEHOUSE_TEST_REQUIRE") == "" {
 		kills = 8

@@ -105,6 +105,7 @@ func TestTwoGatewaysCountTogether(t *testing.T) {
 
 // Who says themselves where they come from has one budget, whatever they say.
 func TestAttackThrottlingByAForgedAddress(t *testing.T) {
+	t.Parallel()
 	s := replicas(t, 1, users.Config{Driver: "sqlite", DSN: filepath.Join(t.TempDir(), "gatehouse.db")},
 		"login: { throttle: { enabled: true, per_account_and_network: 2/1h } }", "alice")[0]
 	text, err := os.ReadFile(s.config)
