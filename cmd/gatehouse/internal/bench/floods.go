@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -20,7 +21,6 @@ const (
 	perConnection  = 4
 	besides        = 400
 	recoverWithin  = 2 * time.Minute
-	probesRate     = 200
 	filesOfAttacks = 2
 )
 
@@ -29,6 +29,7 @@ type flooded struct {
 	attack
 
 	p50, p99   [3][]time.Duration // alone, while another is flooded, while this one is
+	entered    []time.Duration    // of new connections while it is
 	memory     int64
 	gauges     gauges
 	said       string
@@ -59,7 +60,7 @@ func (y *yard) floods(ctx context.Context, s settings, file string, out io.Write
 		}
 		defer half.stop()
 		g, err := y.special(ctx, name, file, `
-server: { admin_listen: "ADMIN", trusted_proxies: [127.0.0.0/8] }
+server: { admin_listen: "ADMIN", trusted_proxies: [`+balancer+`], max_connections: `+strconv.Itoa(atBound/max(1, s.small))+` }
 tokens:
   KEYS
 upstreams:
@@ -85,10 +86,10 @@ routes:
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n## Floods, %d requests/s of somebody else beside, open loop, rounds: %d\n\n", probesRate, s.rounds)
+	fmt.Fprintf(out, "\n## Floods, %d requests/s of somebody else beside, open loop, rounds: %d of %d requests in each state\n\n", s.rate, s.rounds, int(2*s.slice.Seconds()*float64(s.rate)))
 	fmt.Fprintf(out, "Idle: %.0f MiB, %d goroutines, %d files.\n\n", mib(resident(yards[0].cmd.Process.Pid)), idle.goroutines, idle.files)
-	fmt.Fprintln(out, "| flood | p50, p99 alone, ms | flood on another process | on this one | p99 ÷ alone | p99 ÷ other process | peak MiB | goroutines | files | 20 s later |")
-	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintln(out, "| flood | p50, p99 alone, ms | flood on another process | on this one | p99 ÷ alone | p99 ÷ other process | new connection, ms | peak MiB | goroutines | files | 20 s later |")
+	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, a := range attacks {
 		if s.floods != nil && !slices.Contains(s.floods, a.kind) {
 			continue
@@ -127,7 +128,7 @@ func (f *flooded) measure(ctx context.Context, s settings, yards [2]*special, st
 	watching, stopWatching := context.WithCancel(ctx)
 	peak := make(chan int64, 1)
 	go func() { peak <- watchMemory(watching, g.cmd.Process.Pid) }()
-	took, err := pace(ctx, g.address, net.IPv4(127, 0, 0, 9), request(good), probesRate, 2*s.slice)
+	took, entered, err := pace(ctx, g.address, net.ParseIP(ours), request(good), s.rate, 2*s.slice)
 	stopWatching()
 	memory := <-peak
 	if err != nil {
@@ -138,6 +139,7 @@ func (f *flooded) measure(ctx context.Context, s settings, yards [2]*special, st
 	if state < 2 {
 		return nil
 	}
+	f.entered = append(f.entered, entered...)
 	now, err := g.gauges(ctx)
 	if err != nil {
 		return err
@@ -161,7 +163,7 @@ func (f *flooded) begin(ctx context.Context, target *special, good string) (stop
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "be-attacker", fmt.Sprintf("%s,%d,%s,%s", f.kind, f.size, target.address, good))
+	cmd := exec.CommandContext(ctx, self, "be-attacker", fmt.Sprintf("%s,%d,%s,%s,%s", f.kind, f.size, f.from, target.address, good))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -221,7 +223,8 @@ func (f *flooded) print(out io.Writer) {
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 }
 	line := "| " + f.name + " |"
 	for state := range 3 {
-		line += fmt.Sprintf(" %.2f, %.1f |", ms(median(f.p50[state])), ms(median(f.p99[state])))
+		p99 := f.p99[state]
+		line += fmt.Sprintf(" %.2f, %.1f (%.1f–%.1f) |", ms(median(f.p50[state])), ms(median(p99)), ms(slices.Min(p99)), ms(slices.Max(p99)))
 	}
 	ratio := func(to int) string {
 		ratios := make([]float64, len(f.p99[2]))
@@ -231,6 +234,7 @@ func (f *flooded) print(out io.Writer) {
 		return fmt.Sprintf(" %.2f (%.2f–%.2f) |", median(ratios), slices.Min(ratios), slices.Max(ratios))
 	}
 	line += ratio(0) + ratio(1)
+	line += fmt.Sprintf(" %.1f (%.0f) |", ms(median(f.entered)), ms(slices.Max(f.entered)))
 	line += fmt.Sprintf(" %.0f | %d | %d | %.0f MiB |", mib(f.memory), f.gauges.goroutines, f.gauges.files, mib(f.afterBytes))
 	fmt.Fprintln(out, line)
 	if f.said != "" {

@@ -158,17 +158,28 @@ func together(work func(i int) error) error {
 // answered, and returns how long each took, sorted. A request that had to wait for a
 // connection counts from when it was due (or a stall would hide all that came during
 // it); one that was not sent in time because this program was woken late does not.
-func pace(ctx context.Context, address string, as net.IP, request []byte, rate int, length time.Duration) ([]time.Duration, error) {
+// entered is how long each connection took until its first answer, sorted; the others
+// begin when all are there.
+func pace(ctx context.Context, address string, as net.IP, request []byte, rate int, length time.Duration) (took, entered []time.Duration, err error) {
 	total := int64(length.Seconds() * float64(rate))
-	took := make([]time.Duration, total)
+	took, entered = make([]time.Duration, total), make([]time.Duration, connections)
 	var next atomic.Int64
-	begin := time.Now().Add(50 * time.Millisecond)
-	err := together(func(int) error {
+	var begin time.Time
+	var there sync.WaitGroup
+	there.Add(connections)
+	first := sync.OnceFunc(func() { begin = time.Now().Add(50 * time.Millisecond) })
+	err = together(func(i int) error {
 		c := &client{address: address, as: as}
 		defer c.close()
-		if _, err := c.ask(request); err != nil { // connects
-			return err
+		came := time.Now()
+		status, err := c.ask(request) // connects
+		entered[i] = time.Since(came)
+		there.Done()
+		if err != nil || status != 200 {
+			return fmt.Errorf("the first request on a connection: got %d, %w", status, err)
 		}
+		there.Wait()
+		first()
 		for {
 			i := next.Add(1) - 1
 			if i >= total {
@@ -194,5 +205,6 @@ func pace(ctx context.Context, address string, as net.IP, request []byte, rate i
 		}
 	})
 	slices.Sort(took)
-	return took, err
+	slices.Sort(entered)
+	return took, entered, err
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&s.rounds, "rounds", 5, "how often each is measured")
 	flags.DurationVar(&s.slice, "slice", 1500*time.Millisecond, "how long one measurement takes")
-	flags.IntVar(&s.rate, "rate", 500, "requests per second when latency is measured")
+	flags.IntVar(&s.rate, "rate", 500, "requests per second when latency is measured, and beside floods")
 	list := func(name string, to *[]string, usage string) {
 		flags.Func(name, usage, func(text string) error { *to = strings.Split(text, ","); return nil })
 	}

@@ -24,6 +24,7 @@ type cell struct {
 	algorithm string
 	requests  [][]byte
 	status    int
+	beside    []byte // a request that is let in, a few in a second; nil: none
 }
 
 // many is how many different tokens come in turn where one hot one would flatter.
@@ -40,8 +41,8 @@ func (y *yard) cells(s settings) ([]cell, error) {
 			}
 			requests = append(requests, good)
 		}
-		all = append(all, cell{algorithm + ", one token", algorithm, requests[:1], 200},
-			cell{fmt.Sprintf("%s, %d tokens", algorithm, many), algorithm, requests, 200})
+		all = append(all, cell{algorithm + ", one token", algorithm, requests[:1], 200, nil},
+			cell{fmt.Sprintf("%s, %d tokens", algorithm, many), algorithm, requests, 200, nil})
 	}
 	return all, nil
 }
@@ -52,6 +53,10 @@ func (s *subject) cost(ctx context.Context, c cell, length time.Duration) (time.
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.name, err)
 	}
+	beside, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { s.trickle(beside, c.beside); close(ended) }()
+	defer func() { stop(); <-ended }()
 	n, err := flood(ctx, s.address, c.requests, c.status, length)
 	if err != nil {
 		return 0, fmt.Errorf("%s, %s: %w", s.name, c.name, err)
@@ -61,6 +66,16 @@ func (s *subject) cost(ctx context.Context, c cell, length time.Duration) (time.
 		return 0, fmt.Errorf("%s, %s: %d answers, %w", s.name, c.name, n, err)
 	}
 	return (after - before) / time.Duration(n), nil
+}
+
+// trickle sends a request now and then until ctx ends.
+func (s *subject) trickle(ctx context.Context, request []byte) {
+	client := &client{address: s.address}
+	defer client.close()
+	for request != nil && ctx.Err() == nil {
+		_, _ = client.ask(request)
+		pause(ctx, 50*time.Millisecond)
+	}
 }
 
 // greet sends each request of a cell once.
@@ -186,7 +201,7 @@ func (y *yard) bulk(ctx context.Context, s settings, out io.Writer) error {
 	}
 	good = bytes.Replace(good, []byte("/api/things/"), []byte(bulkPath), 1)
 	fmt.Fprintf(out, "\n## Answers of %d KiB, rounds: %d\n\n", bulkBytes>>10, s.rounds)
-	cells := []cell{{"HS256, one token", "HS256", [][]byte{good}, 200}}
+	cells := []cell{{"HS256, one token", "HS256", [][]byte{good}, 200, nil}}
 	return y.costs(ctx, s, out, cells, false, func(cell) []*subject { return y.subjects })
 }
 
@@ -212,12 +227,13 @@ func (y *yard) refused(ctx context.Context, s settings, out io.Writer) error {
 		forged = append(forged, foreign["forged"])
 	}
 	cells := []cell{
-		{"proxied", "HS256", [][]byte{good}, 200},
-		{"no token", "HS256", [][]byte{bad["no token"]}, 401},
-		{"garbage", "HS256", [][]byte{bad["garbage"]}, 401},
-		{"expired", "HS256", [][]byte{bad["expired"]}, 401},
-		{fmt.Sprintf("%d forged tokens", many), "HS256", forged, 401},
-		{"proxied again", "HS256", [][]byte{good}, 200},
+		{"proxied", "HS256", [][]byte{good}, 200, nil},
+		{"no token", "HS256", [][]byte{bad["no token"]}, 401, nil},
+		{"garbage", "HS256", [][]byte{bad["garbage"]}, 401, nil},
+		{"garbage, and somebody is let in", "HS256", [][]byte{bad["garbage"]}, 401, good},
+		{"expired", "HS256", [][]byte{bad["expired"]}, 401, nil},
+		{fmt.Sprintf("%d forged tokens", many), "HS256", forged, 401, nil},
+		{"proxied again", "HS256", [][]byte{good}, 200, nil},
 	}
 	fmt.Fprintf(out, "\n## Refused requests, rounds: %d\n\n", s.rounds)
 	return y.costs(ctx, s, out, cells, true, func(c cell) []*subject {
@@ -241,7 +257,7 @@ func (y *yard) latency(ctx context.Context, s settings, out io.Writer) error {
 	p50, p99 := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for range s.rounds {
 		for _, subject := range who {
-			took, err := pace(ctx, subject.address, nil, good, s.rate, 2*s.slice)
+			took, _, err := pace(ctx, subject.address, nil, good, s.rate, 2*s.slice)
 			if err != nil {
 				return fmt.Errorf("%s: %w", subject.name, err)
 			}
@@ -285,7 +301,7 @@ func (y *yard) memory(ctx context.Context, out io.Writer) error {
 		}
 		requests = append(requests, request(token))
 	}
-	if err := fresh.greet(ctx, cell{"visitors", "HS256", requests, 200}); err != nil {
+	if err := fresh.greet(ctx, cell{"visitors", "HS256", requests, 200, nil}); err != nil {
 		return err
 	}
 	full := resident(fresh.cmd.Process.Pid)
