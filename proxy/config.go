@@ -73,10 +73,21 @@ type Server struct {
 
 	// MaxConnections bounds the connections of clients, of all listeners together. At the
 	// bound a new one takes the place of one without a request under way: of the
-	// network that has most of those (an IPv6 network is a /64) the one that has rested
-	// longest. Where there is none the new one waits. 0, the default, is what half of the
-	// files that may be open and a quarter of the memory suffice for.
+	// network that has most (an address of IPv4, a /64 of IPv6), if that has more than the
+	// newcomer's, the one that has rested longest. Where there is none the new one waits. A
+	// network that has most itself pushes out its own, no more than a 64th of the bound in a
+	// second (or 64); those above wait without being served, then are closed at once. 0, the
+	// default, is what half of the files that may be open and a quarter of the memory suffice for.
 	MaxConnections int `mapstructure:"max_connections"`
+
+	// MaxConnectionsPerNetwork bounds the connections of one network (an address of IPv4, a
+	// /64 of IPv6), as the PROXY protocol names it where that is spoken. Those above push out
+	// their own idle ones, wait or are closed, as at max_connections. Trusted proxies, load
+	// balancers that speak the PROXY protocol themselves, and socket files are exempt, since
+	// they come for many. 0, the default, is no bound while there is room for others. Danger:
+	// many people may share one address, and a proxy in front that is not in
+	// trusted_proxies is one client.
+	MaxConnectionsPerNetwork int `mapstructure:"max_connections_per_network"`
 
 	// TrustedProxies are the addresses and networks (10.42.0.0/16) of the proxies in
 	// front of gatehouse: their X-Forwarded-For, -Proto, -Host and -Port and their

@@ -202,6 +202,9 @@ func (s Server) listenFaults() []error {
 	if s.HTTP2MaxStreams < 1 {
 		fault("http2_max_streams", fmt.Sprintf("%d is too small", s.HTTP2MaxStreams), "write 1 or more, such as 100")
 	}
+	if s.MaxConnectionsPerNetwork < 0 {
+		fault("max_connections_per_network", fmt.Sprintf("%d is negative", s.MaxConnectionsPerNetwork), "write a number, or 0 for no bound")
+	}
 	if s.MaxConnections < 0 {
 		fault("max_connections", fmt.Sprintf("%d is negative", s.MaxConnections), "write a number, or 0 for what the system suffices for")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gatehouse/cmd/gatehouse/internal/edge"
 	"gatehouse/proxy"
 	"gatehouse/tokens"
 	"gatehouse/users"
@@ -86,9 +87,11 @@ func (c current) Describe(ch chan<- *prometheus.Desc) {
 	(*proxy.Gateway)(nil).Describe(ch)
 	(*tokens.Authority)(nil).Describe(ch)
 	(*users.Store)(nil).Describe(ch)
+	(*edge.Edge)(nil).Describe(ch)
 }
 
 func (c current) Collect(ch chan<- prometheus.Metric) {
+	c.server.edge.Collect(ch)
 	if g := c.server.current.Load(); g != nil {
 		g.gateway.Collect(ch)
 		g.authority.Collect(ch)

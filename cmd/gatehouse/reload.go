@@ -159,6 +159,7 @@ func (s *server) take(loaded, first *config.Loaded) error {
 		return err
 	}
 	s.drain.Store(&loaded.Server.Drain)
+	s.edge.Trust(loaded.Server)
 	s.generations.add(next)
 	s.current.Swap(next).retire()
 	return nil

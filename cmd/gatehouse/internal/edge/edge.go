@@ -63,9 +63,10 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 		faults = append(faults, e.secure(cfg.TLS))
 	}
 	if most := cmp.Or(cfg.MaxConnections, parts.MaxConnections); most > 0 {
-		e.crowd = newCrowd(most)
+		// Its faults were told by proxy.New.
+		trusted, _ := proxy.ParsePeers("", cfg.TrustedProxies)
+		e.crowd = newCrowd(most, cfg.MaxConnectionsPerNetwork, trusted)
 	}
-	// Its faults were told by proxy.New.
 	speakers, _ := proxy.ParsePeers("", cfg.ProxyProtocol.From)
 	mode, _ := cfg.Mode()
 	for i, text := range cfg.Listen {
@@ -84,7 +85,7 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 		}
 		for _, l := range opened {
 			if e.crowd != nil {
-				l = e.crowd.bound(l)
+				l = e.crowd.bound(l, speakers)
 			}
 			if !speakers.None() {
 				l = proxied(l, speakers, cfg.ReadHeaderTimeout)
@@ -97,7 +98,7 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 		if e.redirect, err = openRedirect(ctx, text, e.challenge(), e.logger); err != nil {
 			faults = append(faults, &listenFault{"tls.http_listen", text, err})
 		} else if e.crowd != nil {
-			e.redirect.listener = e.crowd.bound(e.redirect.listener)
+			e.redirect.listener = e.crowd.bound(e.redirect.listener, proxy.Peers{})
 			e.redirect.http.ConnState = e.crowd.changed
 		}
 	}
@@ -195,6 +196,14 @@ func (e *Edge) Close() error {
 		_ = e.redirect.listener.Close()
 	}
 	return nil
+}
+
+// Trust takes over server.trusted_proxies of a changed configuration.
+func (e *Edge) Trust(cfg proxy.Server) {
+	if e.crowd != nil {
+		trusted, _ := proxy.ParsePeers("", cfg.TrustedProxies)
+		e.crowd.trusted.Store(&trusted)
+	}
 }
 
 // Reload looks at the certificates at once.

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -18,7 +19,7 @@ var errNotTCP = errors.New("the PROXY header is not about a TCP connection")
 // a goroutine of its own, and within the time. Others are not looked at: their
 // header would be no HTTP, and no TLS.
 func proxied(l net.Listener, speakers proxy.Peers, within time.Duration) net.Listener {
-	return &proxyproto.Listener{
+	return namedListener{&proxyproto.Listener{
 		Listener:          l,
 		ReadHeaderTimeout: within,
 		ConnPolicy: func(conn proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
@@ -28,7 +29,40 @@ func proxied(l net.Listener, speakers proxy.Peers, within time.Duration) net.Lis
 			return proxyproto.SKIP, nil
 		},
 		ValidateHeader: tcpOnly,
+	}}
+}
+
+// namedListener has the crowd hear of whom a connection is.
+type namedListener struct{ net.Listener }
+
+func (l namedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if named, ok := conn.(*proxyproto.Conn); ok && err == nil {
+		return &namedConn{Conn: named}, nil
 	}
+	return conn, err
+}
+
+// namedConn is a connection with a PROXY header.
+type namedConn struct {
+	*proxyproto.Conn
+	once sync.Once
+}
+
+// RemoteAddr is the client. It reads the header, and the connection is closed where
+// that client has too many: net/http asks before it reads anything, and in a goroutine of its own.
+func (c *namedConn) RemoteAddr() net.Addr {
+	addr := c.Conn.RemoteAddr()
+	c.once.Do(func() {
+		place, ok := c.Raw().(*boundConn)
+		if !ok || addr == place.Conn.RemoteAddr() { // a load balancer that comes for itself
+			return
+		}
+		if network, unknown := networkOf(addr); !unknown && !place.listener.crowd.tell(place, network) {
+			place.refuse()
+		}
+	})
+	return addr
 }
 
 // tcpOnly accepts headers about TCP, those of connections that the proxy itself makes

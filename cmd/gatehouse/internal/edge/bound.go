@@ -1,0 +1,235 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"gatehouse/proxy"
+	"gatehouse/users/rate"
+)
+
+// bound makes l accept only what there is room for. Speakers of the PROXY protocol come
+// for others, whom they will name.
+func (c *crowd) bound(l net.Listener, speakers proxy.Peers) *boundListener {
+	return &boundListener{Listener: l, crowd: c, speakers: speakers, arrivals: make(chan arrival), closed: make(chan struct{})}
+}
+
+// boundListener accepts in a goroutine of its own, so that who waits without being served
+// can come in beside who has just arrived.
+type boundListener struct {
+	net.Listener
+	crowd    *crowd
+	speakers proxy.Peers
+	begin    sync.Once
+	arrivals chan arrival
+	once     sync.Once
+	closed   chan struct{}
+}
+
+type arrival struct {
+	conn *boundConn
+	err  error
+}
+
+// Accept waits until there is room for who has come.
+func (l *boundListener) Accept() (net.Conn, error) {
+	l.begin.Do(func() { go l.receive() })
+	select {
+	case a := <-l.arrivals:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return a.conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// receive accepts until nobody listens any more. Whoever calls Accept hears of errors,
+// and decides whether to go on.
+func (l *boundListener) receive() {
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			if !l.deliver(arrival{err: err}) {
+				return
+			}
+			continue
+		}
+		conn := l.newcomer(accepted)
+		switch l.crowd.enter(conn) {
+		case seated:
+			if !l.deliver(arrival{conn: conn}) {
+				_ = conn.Close()
+				return
+			}
+		case refused:
+			conn.refuse()
+		case gone:
+			_ = conn.Close()
+			return
+		case wait, patient: // it comes with admit
+		}
+	}
+}
+
+func (l *boundListener) deliver(a arrival) bool {
+	select {
+	case l.arrivals <- a:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (l *boundListener) newcomer(accepted net.Conn) *boundConn {
+	addr := accepted.RemoteAddr()
+	conn := &boundConn{Conn: accepted, listener: l}
+	conn.place.value = conn
+	conn.network, conn.exempt = networkOf(addr)
+	switch {
+	case l.speakers.Hold(addr):
+		conn.network, conn.exempt = rate.Key{}, true
+	case l.crowd.trusted.Load().Hold(addr):
+		conn.exempt = true
+	}
+	return conn
+}
+
+// Close ends an Accept that waits for room, and those that wait for a place.
+func (l *boundListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	err := l.Listener.Close()
+	for _, conn := range l.crowd.abandoned(l) {
+		_ = conn.Close()
+	}
+	return err
+}
+
+func (c *crowd) abandoned(l *boundListener) []*boundConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*boundConn
+	for e := c.waiting.first; e != nil; e = e.behind {
+		if e.value.listener == l {
+			all = append(all, e.value)
+		}
+	}
+	return all
+}
+
+// admitEach is how often places are looked for for those that wait unserved, and
+// admitMost how many of them get one at once.
+const (
+	admitEach = 20 * time.Millisecond
+	admitMost = 256
+)
+
+// admitLater calls admit. The crowd is locked.
+func (c *crowd) admitLater() {
+	if !c.due {
+		c.due = true
+		time.AfterFunc(admitEach, c.admit)
+	}
+}
+
+// admit serves those that have waited for it, the first ones first.
+func (c *crowd) admit() {
+	var in, out []*boundConn
+	c.mu.Lock()
+	for range min(admitMost, c.waiting.size) {
+		conn := c.waiting.first.value
+		c.waiting.remove(&conn.place)
+		if conn.hasGone() {
+			out = append(out, conn)
+			continue
+		}
+		got, instead := c.seat(conn)
+		if got != seated {
+			c.waiting.push(&conn.place)
+			if got == patient && c.boundOf(conn) == ofAll {
+				break // nor will another one have a place, or few
+			}
+			continue
+		}
+		in = append(in, conn)
+		if instead != nil {
+			out = append(out, instead)
+		}
+	}
+	c.mu.Unlock()
+	for _, conn := range out {
+		_ = conn.Close()
+	}
+	for _, conn := range in {
+		if !conn.listener.deliver(arrival{conn: conn}) {
+			_ = conn.Close()
+		}
+	}
+	c.mu.Lock()
+	c.due = false
+	if c.waiting.size > 0 {
+		c.admitLater()
+	}
+	c.mu.Unlock()
+}
+
+// hasGone tells whether the client has closed the connection, without reading what
+// it has sent.
+func (c *boundConn) hasGone() bool {
+	own, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := own.SyscallConn()
+	if err != nil {
+		return true
+	}
+	left := false
+	err = raw.Control(func(fd uintptr) {
+		var first [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), first[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		left = n == 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR //nolint:errorlint // system calls return these
+	})
+	return left || err != nil
+}
+
+// placeOf finds our connection below what others have put around it.
+func placeOf(conn net.Conn) *boundConn {
+	for {
+		switch outer := conn.(type) {
+		case *boundConn:
+			return outer
+		case *tls.Conn:
+			conn = outer.NetConn()
+		case *lazyConn:
+			conn = outer.Conn
+		case *namedConn:
+			conn = outer.Raw()
+		case *proxyproto.Conn:
+			conn = outer.Raw()
+		default:
+			return nil
+		}
+	}
+}
+
+// networkOf is the zero Key for whoever has no address, such as a socket file: of those
+// nobody knows how many they come for.
+func networkOf(addr net.Addr) (network rate.Key, unknown bool) {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return rate.Key{}, true
+	}
+	ip, ok := netip.AddrFromSlice(tcp.IP)
+	if !ok {
+		return rate.Key{}, true
+	}
+	return rate.Network(ip), false
+}
