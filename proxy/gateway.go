@@ -224,6 +224,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		}
 	}()
 	if refusal == nil {
+		g.pacer.pass(began)
 		g.noteReported(&d)
 	} else {
 		g.pacer.hold(in.Context(), refusal)
