@@ -61,7 +61,7 @@ func newCrowd(most, perNetwork int, trusted proxy.Peers) *crowd {
 }
 
 // mostWaiting is how many may wait without being served.
-func (c *crowd) mostWaiting() int { return max(16, min(c.most/8, 1024)) }
+func (c *crowd) mostWaiting() int { return max(16, min(c.most/4, 4096)) }
 
 // boundConn is a place in the crowd.
 type boundConn struct {
