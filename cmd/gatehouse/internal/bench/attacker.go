@@ -15,13 +15,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
-// attack is a flood that a process of its own, with the least priority, sends until
-// it is told to stop.
+// attack is a flood that a process of its own, which runs only where no other wants to,
+// sends until it is told to stop.
 type attack struct {
 	name, kind string
 	size       int    // connections
@@ -57,9 +55,6 @@ const atBound = 10_000
 // beAttacker floods an address until its standard input ends. It prints how many
 // connections it has, when they are all there, and at the end how often it did what.
 func beAttacker(ctx context.Context, line string, out io.Writer) error {
-	if err := yield(); err != nil {
-		return err
-	}
 	words := strings.Split(line, ",") // kind, size, from, address, a good token
 	if len(words) != 5 {
 		return fmt.Errorf("%q is no attack", line)
@@ -88,26 +83,6 @@ func beAttacker(ctx context.Context, line string, out io.Writer) error {
 	<-ctx.Done()
 	group.Wait()
 	fmt.Fprintf(out, "%d done, %d refused, %d broken off\n", a.done.Load(), a.refused.Load(), a.broken.Load())
-	return nil
-}
-
-// yield has this process run only where no other wants to, as if it were on another
-// machine: with the least niceness alone it goes on for milliseconds that somebody else
-// waits for. New threads are like those that make them.
-func yield() error {
-	const idle = 5 // SCHED_IDLE
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		id, _ := strconv.Atoi(thread.Name())
-		var priority int32
-		_, _, fault := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, uintptr(id), idle, uintptr(unsafe.Pointer(&priority))) //nolint:gosec // it takes a pointer
-		if fault != 0 {
-			return fault
-		}
-	}
 	return nil
 }
 
