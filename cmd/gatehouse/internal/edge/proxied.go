@@ -55,7 +55,7 @@ func (c *namedConn) RemoteAddr() net.Addr {
 	addr := c.Conn.RemoteAddr()
 	c.once.Do(func() {
 		place, ok := c.Raw().(*boundConn)
-		if !ok || addr == place.Conn.RemoteAddr() { // a load balancer that comes for itself
+		if !ok || addr == place.RemoteAddr() { // a load balancer that comes for itself
 			return
 		}
 		if network, unknown := networkOf(addr); !unknown && !place.listener.crowd.tell(place, network) {
