@@ -70,7 +70,7 @@ Run it:      gatehouse serve --config gatehouse.yaml
 		},
 	}
 	group(root)
-	root.AddCommand(p.serveCommand(), p.demoCommand(), p.userCommand(), p.keysCommand(), p.importCommand(), p.storeCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(), p.doctorCommand(), p.schemaCommand(), p.healthcheckCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.demoCommand(), p.userCommand(), p.keysCommand(), p.importCommand(), p.storeCommand(), p.checkCommand(), p.routesCommand(), p.explainCommand(), p.doctorCommand(), p.schemaCommand(), p.healthcheckCommand(), p.versionCommand(), p.hashingCommand())
 	return root
 }
 

@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(logsVariable, os.Getenv(logsVariable))
 			env.Setenv("GATEHOUSE_LOG_LEVEL", os.Getenv("GATEHOUSE_LOG_LEVEL"))
+			env.Setenv(isolationVariable, os.Getenv(isolationVariable))
 			env.Values[slowAnswers{}] = make(chan chan slowAnswer, 1)
 			return nil
 		},

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"gatehouse/cmd/gatehouse/internal/config"
+	"gatehouse/users/password"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -66,6 +70,7 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	if err != nil {
 		return err
 	}
+	leaveRoom(s.hasher)
 	s.follow(reloader)
 	// To its end, although the program may be told to stop meanwhile.
 	if err := lint(context.WithoutCancel(ctx), loaded, s.current.Load(), s.store); err != nil {
@@ -75,6 +80,15 @@ func (p *program) serve(ctx context.Context, flags map[string]config.Flag) error
 	s.announce(loaded)
 	defer time.AfterFunc(startOver, leaveStart).Stop()
 	return s.serve(ctx)
+}
+
+// leaveRoom takes what the process that hashes passwords may use out of what this one may,
+// where that follows from a container's memory, which both share.
+func leaveRoom(hasher *password.Hasher) {
+	memory, ok := hasher.Isolated()
+	if limit := debug.SetMemoryLimit(-1); ok && limit < math.MaxInt64 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(max(limit-memory, limit/2))
+	}
 }
 
 // told completes what is wrong with a configuration by what the rooms find in it.

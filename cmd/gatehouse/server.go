@@ -30,6 +30,7 @@ type server struct {
 	edge    *edge.Edge
 	admin   *admin // nil: nobody may ask
 	store   *users.Store
+	hasher  *password.Hasher
 	stdout  io.Writer     // of the audit
 	audit   *audit.Stream // nil: there is none
 	drain   atomic.Pointer[proxy.Drain]
@@ -66,7 +67,7 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 	if err != nil {
 		return nil, err
 	}
-	s := &server{logger: logger, stdout: stdout}
+	s := &server{logger: logger, stdout: stdout, hasher: hasher}
 	s.drain.Store(&loaded.Server.Drain)
 	s.metric = newMetrics(s, hasher)
 	s.tracing, err = tracing.New(loaded.Tracing, tracing.Parts{Logger: logger, Registry: s.metric.registry, Version: built().Version})
@@ -78,6 +79,7 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 	}
 	s.openAudit(loaded)
 	if opensStore(loaded) {
+		loaded.Blame("login.hashing", hasher.Isolate(ctx, hashingArgs(), logger))
 		s.store, err = users.Open(ctx, loaded.Store, users.Parts{Hasher: hasher, Logger: logger, Metrics: s.metric.users})
 		loaded.Blame("store", err)
 	} else {
@@ -270,6 +272,7 @@ func (s *server) release() error {
 	if s.store != nil {
 		err = s.store.Close()
 	}
+	s.hasher.Close()
 	sending, cancel := context.WithTimeout(context.Background(), endTraces)
 	defer cancel()
 	_ = s.tracing.Close(sending) // a collector that is away must not fail the exit

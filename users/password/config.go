@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"gatehouse/users/password/worker"
 )
 
 // Config is the `login.hashing` section.
@@ -21,6 +23,14 @@ type Config struct {
 	// lets whoever steals the database guess faster; more keeps a core longer
 	// at every login.
 	Cost string `mapstructure:"cost"`
+	// Isolation is where hashes are computed: auto (default), process or none.
+	// With auto a gateway on Linux starts itself once more, at a lower priority, when
+	// somebody logs in, so that a flood of logins does not slow down what is forwarded, and
+	// a minute after the last login that process ends; where it cannot be started, hashes
+	// are computed in the gateway, and the log says so. With process a gateway that
+	// cannot start it does not start itself. With none all is done in the gateway.
+	// Commands such as "user add" hash by themselves whatever is written here.
+	Isolation string `mapstructure:"isolation" words:"auto process none"`
 	// MaxParallel is how many hashes are computed at once: a number, or "auto"
 	// (default): one core fewer than there are, and no more than fit into a
 	// quarter of the memory. Danger: with a number that takes every core, a
@@ -39,9 +49,16 @@ type Config struct {
 	InsecureCheap bool `mapstructure:"-"`
 }
 
+// What Config.Isolation may say.
+const (
+	isolationAuto    = "auto"
+	isolationProcess = "process"
+	isolationNone    = "none"
+)
+
 // DefaultConfig returns the configuration of a house that says nothing.
 func DefaultConfig() Config {
-	return Config{Preferred: "argon2id", MaxParallel: "auto"}
+	return Config{Preferred: "argon2id", MaxParallel: "auto", Isolation: isolationAuto}
 }
 
 // Fault is one thing that is wrong with a [Config].
@@ -84,6 +101,15 @@ func (cfg Config) compile() (preferred *kind, w work, slots int, err error) {
 				Fix: "write auto",
 			})
 		}
+	}
+	switch cfg.Isolation {
+	case "", isolationAuto, isolationNone:
+	case isolationProcess:
+		if !worker.Supported {
+			faults = append(faults, &Fault{At: "isolation", Problem: "only on Linux is there a process of its own for hashes", Fix: "write auto"})
+		}
+	default:
+		faults = append(faults, &Fault{At: "isolation", Problem: fmt.Sprintf("%q is not a place where hashes are computed", cfg.Isolation), Fix: "write auto, process or none"})
 	}
 	if cfg.MaxQueue < 0 || cfg.MaxQueue > 1<<20 {
 		faults = append(faults, &Fault{

@@ -10,7 +10,8 @@
 //  2. A place in the pool is taken (pool.go). The pool leaves a core to the
 //     forwarding of requests and knows how much memory there is; when its queue
 //     is full the answer is [ErrBusy], at once.
-//  3. The hash is computed and compared in constant time (hasher.go). What can
+//  3. The hash is computed and compared in constant time (errand.go), by this process
+//     or by one of a lower priority (aside.go, [Hasher.Isolate]). What can
 //     match nothing (no user, an unusable or malformed hash) costs as much as a
 //     preferred hash, so that time tells nothing about it.
 //

@@ -15,16 +15,23 @@ const saltSize = 22
 
 // stored is an encoded password that has been read and is worth computing.
 type stored struct {
-	kind  *kind
-	work  work
-	salt  string // the bytes that go into the function
-	sum   string // what the result is compared with
-	short bool   // salt or sum is shorter than in a new hash
+	encoded string // what was read
+	kind    *kind
+	work    work
+	salt    string // the bytes that go into the function
+	sum     string // what the result is compared with
+	short   bool   // salt or sum is shorter than in a new hash
 }
 
 // parse reads an encoded password. It is not ok for what can match nothing:
 // unusable, unknown, malformed, or more work than a check may take.
 func parse(encoded string) (stored, bool) {
+	s, ok := parseForm(encoded)
+	s.encoded = encoded
+	return s, ok
+}
+
+func parseForm(encoded string) (stored, bool) {
 	if encoded == "" || len(encoded) > maxEncoded || encoded[0] == '!' {
 		return stored{}, false
 	}

@@ -2,8 +2,9 @@ package password
 
 import (
 	"context"
-	"fmt"
 	"runtime"
+
+	"gatehouse/users/password/worker"
 )
 
 // Hasher hashes and checks passwords, a bounded number at a time. It is made by
@@ -14,6 +15,8 @@ type Hasher struct {
 	acceptLegacy bool
 	memory       int // KiB that one stored hash may take
 	pool         *pool
+	isolation    string
+	aside        *worker.Worker // computes; nil: this process does
 }
 
 // New returns a Hasher, or all faults of cfg, each a [*Fault].
@@ -35,21 +38,20 @@ func New(cfg Config) (*Hasher, error) {
 		work:         w,
 		acceptLegacy: cfg.AcceptLegacy,
 		memory:       int(min(memory/2>>10, maxMemory)),
+		isolation:    cfg.Isolation,
 		pool:         newPool(slots, queue, max(memory/4, int64(slots)*int64(w.memory())<<10)),
 	}, nil
 }
 
-// Hash returns plain in the preferred form. Its error is [ErrBusy] or that of ctx.
+// Hash returns plain in the preferred form. Its error is [ErrBusy], [ErrUnavailable] or that of ctx.
 func (h *Hasher) Hash(ctx context.Context, plain string) (encoded string, err error) {
-	var failed error
-	err = h.pool.run(ctx, h.work, func() { encoded, failed = h.preferred.encode(plain, h.work) })
-	if err != nil {
-		return "", err
-	}
-	if failed != nil {
-		return "", fmt.Errorf("hash a password: %w", failed)
-	}
-	return encoded, nil
+	o, err := h.run(ctx, h.work, h.errand(plain))
+	return o.encoded, err
+}
+
+// errand is a new preferred hash of plain.
+func (h *Hasher) errand(plain string) errand {
+	return errand{preferred: h.preferred, work: h.work, plain: plain, legacy: h.acceptLegacy}
 }
 
 // Verify tells whether plain is the password that encoded was made from, and if
@@ -57,7 +59,7 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (encoded string, err er
 // outdated when its kind or its work is not the preferred one, or its salt is
 // short. An encoded password that can match nothing is no match, at the cost of a
 // preferred hash; so is one that would take half of the memory there is. The
-// error is [ErrBusy] or that of ctx; then nothing is known.
+// error is [ErrBusy], [ErrUnavailable] or that of ctx; then nothing is known.
 //
 // A hash of the preferred kind with less work than preferred takes as long as a
 // preferred one. A hash of another kind takes its own time; that it does not tell an observer
@@ -71,21 +73,19 @@ func (h *Hasher) Verify(ctx context.Context, plain, encoded string) (match, outd
 	if s.kind == h.preferred && need.memory() < h.work.memory() {
 		need = h.work // makeUp may take that much
 	}
-	err = h.pool.run(ctx, need, func() {
-		match = s.kind.check(plain, s)
-		if s.kind == h.preferred {
-			s.kind.makeUp(plain, s.work, h.work)
-		}
-	})
+	e := h.errand(plain)
+	e.encoded, e.makeUp = encoded, true
+	o, err := h.run(ctx, need, e)
 	if err != nil {
 		return false, false, err
 	}
-	return match, match && (s.kind != h.preferred || s.work != h.work || s.short), nil
+	return o.match, o.match && (s.kind != h.preferred || s.work != h.work || s.short), nil
 }
 
 // VerifyNothing takes as long as [Hasher.Verify] with a preferred hash and the
-// wrong password. It is for the user who does not exist. The error is [ErrBusy]
-// or that of ctx.
+// wrong password. It is for the user who does not exist. The error is [ErrBusy],
+// [ErrUnavailable] or that of ctx.
 func (h *Hasher) VerifyNothing(ctx context.Context, plain string) error {
-	return h.pool.run(ctx, h.work, func() { _, _ = h.preferred.encode(plain, h.work) })
+	_, err := h.run(ctx, h.work, h.errand(plain))
+	return err
 }

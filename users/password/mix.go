@@ -102,11 +102,14 @@ func (m *Mix) of(name string) (like stored, ok bool) {
 // VerifyNobody takes as long as [Hasher.Verify] with the hash of some user of the site
 // and the wrong password: for the same name always with one of the same kind and cost,
 // and over all names as often with each as there are users with it. The error is
-// [ErrBusy] or that of ctx. A nil Mix is the zero one.
+// [ErrBusy], [ErrUnavailable] or that of ctx. A nil Mix is the zero one.
 func (h *Hasher) VerifyNobody(ctx context.Context, m *Mix, name, plain string) error {
 	like, ok := m.of(name)
 	if !ok {
 		return h.VerifyNothing(ctx, plain)
 	}
-	return h.pool.run(ctx, like.work, func() { _ = like.kind.check(plain, like) })
+	e := h.errand(plain)
+	e.encoded = like.encoded
+	_, err := h.run(ctx, like.work, e)
+	return err
 }

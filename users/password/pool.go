@@ -51,36 +51,51 @@ func (p *pool) giveBack() {
 	}
 }
 
-// run computes when w has its place, or answers ErrBusy at once, or the error of
-// ctx when that ends while waiting. A computation that has begun is finished.
-func (p *pool) run(ctx context.Context, w work, compute func()) error {
+// enter returns when a hash of w may be computed, or ErrBusy at once, or the error of ctx
+// when that ends while waiting. leave is called once, when it has been computed.
+func (p *pool) enter(ctx context.Context, w work) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	select {
 	case p.places <- struct{}{}:
-		defer func() {
-			<-p.places
-			p.rest.Reset(restAfter)
-		}()
 	default:
-		return ErrBusy
+		return nil, ErrBusy
 	}
 	// Always slots before memory: no two can wait for each other. What asks for
 	// more than there is runs alone.
 	lanes := min(max(int64(w.p), 1), p.size)
 	if err := p.slots.Acquire(ctx, lanes); err != nil {
-		return err
+		<-p.places
+		return nil, err
 	}
-	defer p.slots.Release(lanes)
 	bytes := min(int64(w.memory())<<10, p.budget)
 	if err := p.memory.Acquire(ctx, bytes); err != nil {
+		p.slots.Release(lanes)
+		<-p.places
+		return nil, err
+	}
+	return func() {
+		p.memory.Release(bytes)
+		p.slots.Release(lanes)
+		<-p.places
+	}, nil
+}
+
+// run computes in this process when w has its place. A computation that has begun is finished.
+func (p *pool) run(ctx context.Context, w work, compute func()) error {
+	leave, err := p.enter(ctx, w)
+	if err != nil {
 		return err
 	}
-	defer p.memory.Release(bytes)
+	defer p.rested()
+	defer leave()
 	compute()
 	return nil
 }
+
+// rested notes that something was computed in this process.
+func (p *pool) rested() { p.rest.Reset(restAfter) }
 
 // autoParallel leaves one core to the rest of the process and three quarters of
 // the memory; one hash at a time is the least.

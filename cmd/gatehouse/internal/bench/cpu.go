@@ -15,8 +15,8 @@ import (
 // on (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// cpuTime is what the operating system has charged to a process and its children,
-// in user and kernel mode.
+// cpuTime is what the operating system has charged to a process and its children, those
+// that have ended among them, in user and kernel mode.
 func cpuTime(pid int) (time.Duration, error) {
 	var sum time.Duration
 	for _, p := range family(pid) {
@@ -29,7 +29,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// family is a process and its children: nginx works in those.
+// family is a process and its children: nginx works in those, and gatehouse hashes passwords.
 func family(pid int) []int {
 	all := []int{pid}
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -51,15 +51,18 @@ func ticks(pid int) (utime, stime int64, _ error) {
 	}
 	// The name of the program is in parentheses and may hold anything.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
+	if len(fields) < 15 {
 		return 0, 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
 	}
-	utime, err = strconv.ParseInt(string(fields[11]), 10, 64)
-	if err != nil {
-		return 0, 0, err
+	// The third and fourth are of children that were waited for.
+	for i, sum := range []*int64{&utime, &stime, &utime, &stime} {
+		n, err := strconv.ParseInt(string(fields[11+i]), 10, 64)
+		if err != nil {
+			return 0, 0, err
+		}
+		*sum += n
 	}
-	stime, err = strconv.ParseInt(string(fields[12]), 10, 64)
-	return utime, stime, err
+	return utime, stime, nil
 }
 
 // resident is the memory of a process and its children in bytes, shared pages once
