@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +18,7 @@ import (
 	"gatehouse/tokens"
 	"gatehouse/users"
 	"gatehouse/users/password"
+	"gatehouse/users/rate"
 )
 
 // The events that happen here, beside those of tokens.
@@ -66,7 +69,59 @@ func (s *server) tellAudit(_ context.Context, e tokens.Event) error {
 	case e.Outcome == tokens.OutcomeSuccess: // who fails has not shown who they are
 		r.Actor = e.User
 	}
-	return s.audit.Write(r)
+	return s.audit.WriteRepeated(r, likeness(e))
+}
+
+// How many refusals of a minute have a line each. A guess costs whoever makes it a hash, or a
+// part of a budget, and is looked into one by one; the others cost nothing.
+const guessesEach = 20
+
+// likeness says which refusals are summed up: whatever clients can have without end, and
+// without paying for it. What is about an account says so as long as there are not too
+// many of them.
+func likeness(e tokens.Event) audit.Repeat {
+	if e.Outcome == tokens.OutcomeSuccess || e.Name == tokens.EventKeySigns {
+		return audit.Repeat{}
+	}
+	network := networkOf(e.Address)
+	account := e.NameDigest
+	if e.UserID != 0 {
+		account = strconv.FormatInt(e.UserID, 10)
+	}
+	budget, _ := e.Detail["budget"].(string)
+	like := audit.Repeat{Kind: strings.Join([]string{string(e.Name), string(e.Outcome), e.Reason, budget}, " "), Network: network}
+	switch {
+	case e.Outcome == tokens.OutcomeError: // it is nobody's fault in particular
+		like.Each = guessesEach
+	case budget == string(users.BudgetNetwork): // many names, of which nobody was looked at
+		like.Of = network
+	case budget == string(users.BudgetAccount): // many networks
+		like.Of = account
+	case budget != "":
+		like.Of = account + " " + network
+	case e.Name == tokens.EventLogin && e.UserID == 0: // each may be about another name
+		like.Of, like.Each = network, guessesEach
+	case e.Name == tokens.EventLogin:
+		like.Of, like.Each = account+" "+network, guessesEach
+	case e.Name == tokens.EventReuse:
+		like.Of = e.Session
+	default:
+		like.Of = account + " " + network
+	}
+	return like
+}
+
+// networkOf is the network of an address, as budgets have it.
+func networkOf(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	first := rate.NetworkOf(addr)
+	if first.Is6() {
+		return netip.PrefixFrom(first, 64).String()
+	}
+	return first.String()
 }
 
 // tellSystem writes what the program does by itself.

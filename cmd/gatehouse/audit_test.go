@@ -252,11 +252,11 @@ func TestAudit(t *testing.T) {
 	if err := errors.Join(os.Rename(a.path, a.path+".kept"), os.Symlink("/dev/full", a.path)); err != nil {
 		t.Fatal(err)
 	}
-	a.ask(t, "/api/token/refresh/", "refresh", "x")
+	a.ask(t, "/api/token/blacklist/", "refresh", "x")
 	if err := os.Rename(a.path+".kept", a.path); err != nil {
 		t.Fatal(err)
 	}
-	a.ask(t, "/api/token/refresh/", "refresh", "x")
+	a.ask(t, "/api/token/blacklist/", "refresh", "x")
 	a.eventually(t, `audit.lost error system {"lines":1}`)
 	a.configure(t, "continue", "nonsense: 1\n")
 	a.eventually(t, "config.reload failure not_valid system")

@@ -217,6 +217,7 @@ func (s *server) stop(drain proxy.Drain) error {
 	s.cut()
 	s.await(2*time.Second, 0) // what was just cut off needs a moment to notice
 	s.generations.close()
+	s.audit.TellRepeats()
 	s.tellSystem(eventStop, err, nil)
 	return errors.Join(err, s.release())
 }

@@ -69,7 +69,9 @@ func (r Record) line(now time.Time, host string) ([]byte, error) {
 		return nil, err
 	}
 	r.Stream, r.EventID, r.Host = "audit", id.String(), host
-	r.Time = now.UTC().Format("2006-01-02T15:04:05.000000Z")
+	r.Time = stamp(now)
 	line, err := json.Marshal(r)
 	return append(line, '\n'), err
 }
+
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000000Z") }

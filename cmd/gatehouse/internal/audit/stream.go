@@ -33,6 +33,8 @@ type Stream struct {
 	torn bool     // a part of a line was written
 	lost int64    // lines that were not written, of which nothing is said yet
 
+	repeats repeats
+
 	trouble  atomic.Pointer[string] // why the last line could not be written; nil: it could
 	failures atomic.Int64
 }
@@ -43,7 +45,7 @@ func Open(cfg Config, parts Parts) (*Stream, error) {
 	if err := errors.Join(cfg.Check()...); err != nil || !cfg.Enabled() {
 		return nil, err
 	}
-	s := &Stream{path: cfg.Path(), refuse: cfg.OnFailure == "refuse", parts: parts, to: parts.Stdout}
+	s := &Stream{path: cfg.Path(), refuse: cfg.OnFailure == "refuse", parts: parts, to: parts.Stdout, repeats: repeats{every: repeatTime}}
 	s.host, _ = os.Hostname()
 	if s.parts.Now == nil {
 		s.parts.Now = time.Now
@@ -207,9 +209,13 @@ func (s *Stream) Reopen() {
 	}
 }
 
-// Close closes the file.
+// Close tells what was counted, and closes the file.
 func (s *Stream) Close() error {
-	if s == nil || s.file == nil {
+	if s == nil {
+		return nil
+	}
+	s.endRepeats()
+	if s.file == nil {
 		return nil
 	}
 	s.mu.Lock()
