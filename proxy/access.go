@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"cmp"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +25,12 @@ type recorder struct {
 	until    time.Time // the client has to take what was written; zero: not said yet
 	ended    string    // why a stream was ended by us; "" is by itself
 	stated   bool      // the answer says its length
+	because  string    // why a handler of ours refuses; "" does not say
 }
+
+// Because is told by handlers of ours why they refuse, for the access log alone: clients
+// are not to learn from it, nor metrics to have a series for it.
+func (r *recorder) Because(reason string) { r.because = reason }
 
 // deadliner is what net/http's own ResponseWriter can do with its connection.
 type deadliner interface{ SetWriteDeadline(time.Time) error }
@@ -155,8 +161,8 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 		slog.String("path", redact(d.Path.Decoded)),
 		slog.String("decision", became.decision),
 	)
-	if became.reason != "" {
-		attrs = append(attrs, slog.String("reason", became.reason))
+	if reason := cmp.Or(became.reason, out.because); reason != "" {
+		attrs = append(attrs, slog.String("reason", reason))
 	}
 	attrs = append(attrs,
 		slog.Int("status", out.answered()),

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -93,10 +94,11 @@ func (a *Authority) noted(name EventName, post func(*http.Request, drf.Input, *E
 		}
 		e := &Event{Name: name, Address: client(r).Address, RequestID: requestID(r)}
 		answer := post(r, in, e)
+		e.end(answer)
+		answer.Reason = e.Reason
 		if a.audit == nil {
 			return answer
 		}
-		e.end(answer)
 		// Who has gone away has done it all the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), noteTime)
 		defer cancel()
@@ -142,11 +144,10 @@ func (e *Event) end(answer drf.Answer) {
 func (e *Event) of(user users.User) { e.UserID, e.User = user.ID, user.Username }
 
 // fault notes what is wrong with a token.
-func (e *Event) fault(text string) {
-	if e.Reason = reasons[text]; e.Reason == "" {
-		e.Reason = "token_invalid"
-	}
-}
+func (e *Event) fault(text string) { e.Reason = reasonOf(text) }
+
+// reasonOf is the word for what is wrong with a token.
+func reasonOf(text string) string { return cmp.Or(reasons[text], "token_invalid") }
 
 // detail notes what else is to be said.
 func (e *Event) detail(name string, value any) {

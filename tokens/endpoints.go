@@ -238,7 +238,9 @@ func (a *Authority) refresh(r *http.Request, in drf.Input, e *Event) drf.Answer 
 
 // refused is the answer to a token that is no good.
 func (a *Authority) refused(fault string) drf.Answer {
-	return drf.Coded(http.StatusUnauthorized, a.cfg.said(fault), codeInvalid)
+	answer := drf.Coded(http.StatusUnauthorized, a.cfg.said(fault), codeInvalid)
+	answer.Reason = reasonOf(fault)
+	return answer
 }
 
 // checkOwner looks whether the user of a token that is to be renewed is there, active
@@ -302,7 +304,7 @@ func (a *Authority) verify(r *http.Request, in drf.Input) drf.Answer {
 			return a.undecided(r, err)
 		}
 		if revoked {
-			return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "non_field_errors", Value: []string{textBlacklisted}}}}
+			return drf.Answer{Status: http.StatusBadRequest, Body: drf.Object{{Name: "non_field_errors", Value: []string{textBlacklisted}}}, Reason: reasonOf(textBlacklisted)}
 		}
 	}
 	return drf.Answer{Status: http.StatusOK, Body: drf.Object{}}
@@ -343,11 +345,11 @@ func (a *Authority) blacklist(r *http.Request, in drf.Input, e *Event) drf.Answe
 // the client may try again, and learns nothing of the inside.
 func (a *Authority) undecided(r *http.Request, err error) drf.Answer {
 	answer := drf.Detail(http.StatusServiceUnavailable, "The service is temporarily unavailable. Try again later.")
-	answer.Header = http.Header{"Retry-After": {"5"}}
+	answer.Header, answer.Reason = http.Header{"Retry-After": {"5"}}, reasonUnavailable
 	switch {
 	case errors.Is(err, password.ErrBusy):
 		answer = drf.Detail(http.StatusServiceUnavailable, "Too many logins at once. Try again in a moment.")
-		answer.Header = http.Header{"Retry-After": {"1"}}
+		answer.Header, answer.Reason = http.Header{"Retry-After": {"1"}}, reasonBusy
 		a.logger.WarnContext(r.Context(), "login refused: the hashing queue is full", slog.String("request_id", requestID(r)))
 	case r.Context().Err() != nil:
 		// The client has gone away; nobody is waiting for the answer.

@@ -228,5 +228,6 @@ func (a *Authority) limit(budget string, key rate.Key) *drf.Answer {
 	}
 	a.metrics.refused(budget)
 	answer := drf.Throttled(wait)
+	answer.Reason = reasonThrottled
 	return &answer
 }

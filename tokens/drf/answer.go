@@ -11,6 +11,7 @@ type Answer struct {
 	Status int
 	Body   any         // anything AppendJSON takes; nil is an answer without a body
 	Header http.Header // more headers, or nil; they replace those of the same name
+	Reason string      // why it is a refusal, one word, for those who run the server; it is not sent
 
 	prepared []byte // Body as it is sent to who wants no indent; nil: not yet encoded
 }

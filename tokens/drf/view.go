@@ -29,6 +29,9 @@ func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.Status == http.StatusUnauthorized && v.Authenticate != "" {
 		w.Header().Set("WWW-Authenticate", v.Authenticate)
 	}
+	if log, ok := w.(interface{ Because(reason string) }); ok && a.Reason != "" {
+		log.Because(a.Reason)
+	}
 	a.Write(w, r)
 }
 

@@ -32,14 +32,21 @@ func (k Key) String() string {
 }
 
 // Network is the key of the network of an address: an IPv4 address by itself, in
-// either spelling, and the /64 of an IPv6 address, within which a host may take any
-// address that it likes.
+// every spelling, and the /64 of an IPv6 address, within which a host may take any
+// address that it likes. What a translator has written into 64:ff9b::/96 is the IPv4
+// address of a host of its own (RFC 6052, section 2.1).
 func Network(addr netip.Addr) Key { return Key{network: NetworkOf(addr)} }
+
+// translated is 64:ff9b::/96, behind which stands an IPv4 address.
+var translated = [12]byte{0x00, 0x64, 0xff, 0x9b}
 
 // NetworkOf is the first address of that network; of no address it is none.
 func NetworkOf(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is6() {
+		if b := addr.As16(); [12]byte(b[:12]) == translated {
+			return netip.AddrFrom4([4]byte(b[12:]))
+		}
 		prefix, _ := addr.Prefix(64)
 		addr = prefix.Addr()
 	}

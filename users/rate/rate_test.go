@@ -56,6 +56,12 @@ func TestWhatIsOneNetwork(t *testing.T) {
 		{"192.0.2.1", "192.0.2.1", true},
 		{"192.0.2.1", "::ffff:192.0.2.1", true},
 		{"192.0.2.1", "192.0.2.2", false},
+		{"192.0.2.1", "64:ff9b::192.0.2.1", true},
+		{"::ffff:192.0.2.1", "64:ff9b::c000:201", true},
+		{"64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", false},
+		{"64:ff9b::1:192.0.2.1", "64:ff9b::2:192.0.2.1", true}, // the prefix has 96 bits, and this is a /64 as any other
+		{"64:ff9b::1:192.0.2.1", "192.0.2.1", false},
+		{"64:ff9b:1::192.0.2.1", "192.0.2.1", false}, // of a translator that nobody here knows
 		{"2001:db8::1", "2001:db8::ffff:1", true},
 		{"2001:db8::1", "2001:db8:0:0:1::1", true},
 		{"2001:db8::1", "2001:db8:0:1::1", false},
