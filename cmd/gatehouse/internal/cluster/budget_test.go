@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -11,8 +12,7 @@ import (
 	"time"
 )
 
-// budgets is what this test has of verifications and refreshes: none is given back while
-// it runs.
+// What this test has of both: nothing is given back while it runs.
 const (
 	verifications = 400
 	refreshes     = 200
@@ -113,10 +113,13 @@ func TestReplicasShareBudgetsOfTokens(t *testing.T) {
 		t.Errorf("the others know already: %d", status)
 	}
 	alone.network(passes)
+	await(t, "the database is told", func() error {
+		if rows := c.servers[0].SQL(t, c.database, `SELECT COUNT(*) FROM request_budgets`); rows[0] != "3" {
+			return fmt.Errorf("%s budgets are in the database, want three", rows[0])
+		}
+		return nil
+	})
 	if n := untilThrottled(t, refreshes/8, refresh(c.replicas[0], "192.0.2.3")); n >= refreshes-1 {
 		t.Errorf("nobody has heard of it: %d passed", n)
-	}
-	if rows := c.servers[0].SQL(t, c.database, `SELECT COUNT(*) FROM request_budgets`); rows[0] != "3" {
-		t.Errorf("%s budgets are in the database, want three", rows[0])
 	}
 }

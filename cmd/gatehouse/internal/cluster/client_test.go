@@ -128,6 +128,18 @@ func (l *ledger) accuse(format string, args ...any) {
 	l.wrong = append(l.wrong, text)
 }
 
+// overlaps counts faults that began while another was not whole yet.
+func (l *ledger) overlaps() (n int) {
+	for i, w := range l.windows {
+		if slices.ContainsFunc(l.windows[:i], func(other *window) bool {
+			return other.to.After(w.from) && other.from.Before(other.to) && w.from.Before(w.to)
+		}) {
+			n++
+		}
+	}
+	return n
+}
+
 // requests counts all of them.
 func (l *ledger) requests() (n int) {
 	for _, count := range l.answers {
@@ -153,6 +165,7 @@ func (l *ledger) tell(t *testing.T) {
 		t.Logf("  %-28s %7d times, %d requests refused for it, the slowest after %v",
 			fault, faults[fault], l.excused[fault], l.slowest[fault].Round(time.Millisecond))
 	}
+	t.Logf("faults that began while another one was not whole yet: %d", l.overlaps())
 	t.Logf("revoked tokens shown until they were refused: %d, the latest %v after; refreshes whose answer was lost, and that went on: %d",
 		l.revoked, l.latest.Round(time.Millisecond), l.chains)
 	for i, text := range l.wrong {

@@ -78,6 +78,7 @@ type settings struct {
 	outage   func(replica int) string // of store.outage; nil: refuse
 	store    string                   // more of the section store
 	throttle string                   // budgets of login.throttle; "": none of networks and tokens
+	access   string                   // tokens.access_lifetime; "": 5m
 	grace    string                   // of tokens.rotation, and what follows it; "": 10m
 	sections string                   // more sections
 	routes   string                   // more routes
@@ -132,7 +133,7 @@ func prepareCluster(t testing.TB, s settings) *cluster {
 		writeFile(t, r.config, fmt.Sprintf(`
 server: { listen: %q, admin_listen: %q, drain: { delay: 0s }, trusted_proxies: [127.0.0.1] }
 store: { driver: postgres, dsn: %q, outage: %s %s }
-tokens: { key_dir: keys, rotation: { enabled: true, grace: %s } }
+tokens: { key_dir: keys, access_lifetime: %s, rotation: { enabled: true, grace: %s } }
 upstreams: { app: { url: "http://%s" } }
 login: { throttle: { enabled: true, %s }, hashing: { accept_legacy: true } }
 %s
@@ -140,7 +141,7 @@ routes:
   - { path: /open/*, to: app, auth: public }
   - { path: /staff/*, to: app, auth: { groups: [staff] } }
   - { path: /*, to: app }
-%s`, r.address, r.admin, r.dsn(), outage, s.store, cmp.Or(s.grace, "10m"), c.backend,
+%s`, r.address, r.admin, r.dsn(), outage, s.store, cmp.Or(s.access, "5m"), cmp.Or(s.grace, "10m"), c.backend,
 			cmp.Or(s.throttle, "per_network: none, refresh_per_network: none, refresh_per_session: none, verify_per_network: none"), s.sections, s.routes))
 		c.replicas = append(c.replicas, r)
 		t.Cleanup(func() { r.kill(syscall.SIGKILL) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,6 +25,20 @@ type director struct {
 	span    func() time.Duration // how long something stays broken
 	healed  map[string]time.Duration
 	reloads int
+	taken   *taken
+}
+
+// taken are replicas of which one is broken already, by a director or another.
+type taken struct {
+	mu       sync.Mutex
+	replicas map[*replica]bool
+}
+
+// beside makes a director that breaks other replicas at the same time.
+func (d *director) beside() *director {
+	other := *d
+	other.healed = map[string]time.Duration{}
+	return &other
 }
 
 // direct makes a director for a cluster with a standby. Its account is probe.
@@ -31,7 +46,7 @@ func (c *cluster) direct(t *testing.T, l *ledger) *director {
 	c.addUser("probe")
 	return &director{
 		t: t, c: c, l: l, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-		primary: c.servers[0], standby: c.servers[1], healed: map[string]time.Duration{},
+		primary: c.servers[0], standby: c.servers[1], healed: map[string]time.Duration{}, taken: &taken{replicas: map[*replica]bool{}},
 		span: func() time.Duration { return time.Second + time.Duration(chance(int(3*time.Second))) },
 	}
 }
@@ -39,34 +54,70 @@ func (c *cluster) direct(t *testing.T, l *ledger) *director {
 // act is something that goes wrong, or that operators do.
 type act struct {
 	name string
+	of   part // what it is about: parts break at the same time, too
 	do   func(d *director)
+}
+
+// part is what an act is about.
+type part int
+
+const (
+	ofReplica part = iota
+	ofAll
+)
+
+// actsOf are those about a part.
+func actsOf(of part) []act {
+	return slices.DeleteFunc(acts(), func(a act) bool { return a.of != of })
 }
 
 func acts() []act {
 	return []act{
-		{"kill -9 of a replica", func(d *director) { d.restart(syscall.SIGKILL) }},
-		{"restart of a replica", func(d *director) { d.restart(syscall.SIGTERM) }},
-		{"kill -9 of PostgreSQL", func(d *director) {
+		{"kill -9 of a replica", ofReplica, func(d *director) { d.restart(syscall.SIGKILL) }},
+		{"restart of a replica", ofReplica, func(d *director) { d.restart(syscall.SIGTERM) }},
+		{"kill -9 of PostgreSQL", ofAll, func(d *director) {
 			d.database("kill -9 of PostgreSQL", nil, func() { d.primary.Kill(d.t) }, func() { d.primary.Start(d.t) })
 		}},
-		{"fail-over to the standby", func(d *director) { d.failover("fail-over to the standby", false) }},
-		{"fail-over, old one silent", func(d *director) { d.failover("fail-over, old one silent", true) }},
-		{"partition, silent", func(d *director) { d.partition("partition, silent", swallow) }},
-		{"partition, refused", func(d *director) { d.partition("partition, refused", reset) }},
-		{"connections half-open", func(d *director) {
-			r := d.any()
-			d.database("connections half-open", r, func() {
-				for _, l := range r.links {
-					l.forget()
-				}
-			}, func() {})
+		{"fail-over to the standby", ofAll, func(d *director) { d.failover("fail-over to the standby", false) }},
+		{"fail-over, old one silent", ofAll, func(d *director) { d.failover("fail-over, old one silent", true) }},
+		{"partition, silent", ofReplica, func(d *director) { d.partition("partition, silent", swallow) }},
+		{"partition, refused", ofReplica, func(d *director) { d.partition("partition, refused", reset) }},
+		{"connections half-open", ofReplica, func(d *director) {
+			d.withOne(func(r *replica) {
+				d.database("connections half-open", r, func() {
+					for _, l := range r.links {
+						l.forget()
+					}
+				}, func() {})
+			})
 		}},
-		{"rotation of keys", (*director).rotateKeys},
-		{"reload", (*director).reload},
+		{"rotation of keys", ofAll, (*director).rotateKeys},
+		{"reload", ofAll, (*director).reload},
 	}
 }
 
 func (d *director) any() *replica { return d.c.replicas[chance(len(d.c.replicas))] }
+
+// withOne has a replica broken that nobody else is breaking.
+func (d *director) withOne(broken func(r *replica)) {
+	for {
+		r := d.any()
+		d.taken.mu.Lock()
+		free := !d.taken.replicas[r]
+		if free {
+			d.taken.replicas[r] = true
+		}
+		d.taken.mu.Unlock()
+		if free {
+			broken(r)
+			d.taken.mu.Lock()
+			delete(d.taken.replicas, r)
+			d.taken.mu.Unlock()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
 
 // whole waits until replicas serve again, as a login and a request show.
 func (d *director) whole(fault string, replicas ...*replica) {
@@ -94,17 +145,41 @@ func (d *director) whole(fault string, replicas ...*replica) {
 }
 
 func (d *director) restart(signal syscall.Signal) {
-	r := d.any()
 	name := "kill -9 of a replica"
 	if signal == syscall.SIGTERM {
 		name = "restart of a replica"
 	}
-	w := d.l.fault(name, r, true)
-	r.kill(signal)
-	time.Sleep(d.span() / 4)
-	r.start()
-	d.whole(name, r)
-	d.l.whole(w)
+	d.withOne(func(r *replica) {
+		down := d.l.fault(name, r, true)
+		r.kill(signal)
+		time.Sleep(d.span() / 4)
+		d.start(r)
+		d.l.whole(down)
+		d.whole(name, r)
+	})
+}
+
+// start starts a replica as whoever looks after processes does: again, as long as it ends
+// because its database is away.
+func (d *director) start(r *replica) {
+	for begin := time.Now(); time.Since(begin) < 2*patience; {
+		r.start()
+		r.mu.Lock()
+		ended := r.ended
+		r.mu.Unlock()
+		for runs := true; runs; {
+			if a := ask(d.client, r.address, "/open/x", "", ""); a.status != 0 {
+				return
+			}
+			select {
+			case <-ended:
+				runs = false
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	d.t.Errorf("%s does not start again\n%s", r.name, r.output.tail(3000))
 }
 
 // database keeps one replica, or all of them, from the database for a while.
@@ -122,8 +197,9 @@ func (d *director) database(name string, r *replica, broken, mended func()) {
 }
 
 func (d *director) partition(name string, c condition) {
-	r := d.any()
-	d.database(name, r, func() { r.network(c) }, func() { r.network(passes) })
+	d.withOne(func(r *replica) {
+		d.database(name, r, func() { r.network(c) }, func() { r.network(passes) })
+	})
 }
 
 // failover kills the primary, and promotes the standby. A machine that is gone refuses

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -45,10 +46,8 @@ func TestSoak(t *testing.T) {
 			a.do(d)
 		}
 	}
-	for begin := time.Now(); time.Since(begin) < *soakFor; {
-		a := acts()[chance(len(acts()))]
-		a.do(d)
-		time.Sleep(time.Duration(chance(int(2 * time.Second))))
+	if *soakFor > 0 {
+		d.breakAtRandom(*soakFor)
 	}
 	end()
 	l.tell(t)
@@ -61,6 +60,35 @@ func TestSoak(t *testing.T) {
 		for _, line := range r.output.faults() {
 			t.Errorf("%s said: %s", r.name, line)
 		}
+	}
+}
+
+// breakAtRandom breaks what all share, and two of the replicas, each at times of their own.
+func (d *director) breakAtRandom(span time.Duration) {
+	until := time.Now().Add(span)
+	lane := func(d *director, of part) {
+		all := actsOf(of)
+		for time.Now().Before(until) {
+			all[chance(len(all))].do(d)
+			time.Sleep(time.Duration(chance(int(4 * time.Second))))
+		}
+	}
+	others := []*director{d.beside(), d.beside()}
+	var lanes sync.WaitGroup
+	for _, other := range others {
+		lanes.Go(func() { lane(other, ofReplica) })
+	}
+	lane(d, ofAll)
+	lanes.Wait()
+	for _, other := range others {
+		d.heal(other)
+	}
+}
+
+// heal takes over how long another has waited.
+func (d *director) heal(other *director) {
+	for fault, took := range other.healed {
+		d.healed[fault] = max(d.healed[fault], took)
 	}
 }
 
