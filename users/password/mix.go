@@ -32,9 +32,14 @@ func (h *Hasher) NewMix(secret []byte, encoded []string) *Mix {
 	}
 	counts := map[same]int{}
 	one := map[same]stored{}
+	all := 0
 	for _, text := range encoded {
 		s, ok := parse(text)
-		if !ok || s.kind.legacy && !h.acceptLegacy || s.work.memory() > h.memory || s.kind == h.preferred && h.covers(s.work) {
+		if !ok {
+			continue // a user without a password is like nobody, and nobody is like them
+		}
+		all++
+		if s.kind.legacy && !h.acceptLegacy || s.work.memory() > h.memory || s.kind == h.preferred && h.covers(s.work) {
 			continue
 		}
 		k := same{s.kind, s.work}
@@ -58,7 +63,7 @@ func (h *Hasher) NewMix(secret []byte, encoded []string) *Mix {
 	for _, k := range order {
 		sum += counts[k]
 		m.like = append(m.like, one[k])
-		m.upTo = append(m.upTo, part(sum, len(encoded)))
+		m.upTo = append(m.upTo, part(sum, all))
 	}
 	return m
 }
@@ -101,8 +106,8 @@ func (m *Mix) of(name string) (like stored, ok bool) {
 
 // VerifyNobody takes as long as [Hasher.Verify] with the hash of some user of the site
 // and the wrong password: for the same name always with one of the same kind and cost,
-// and over all names as often with each as there are users with it. The error is
-// [ErrBusy], [ErrUnavailable] or that of ctx. A nil Mix is the zero one.
+// and over all names as often with each as there are users with it, of those who have one. The
+// error is [ErrBusy], [ErrUnavailable] or that of ctx. A nil Mix is the zero one.
 func (h *Hasher) VerifyNobody(ctx context.Context, m *Mix, name, plain string) error {
 	like, ok := m.of(name)
 	if !ok {

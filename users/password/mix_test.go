@@ -42,9 +42,13 @@ func TestWhoIsLikeWhom(t *testing.T) {
 	mixed := append(append(append(encode(many, 50), encode(few, 20)...), encode(own, 20)...), encode(none, 10)...)
 	m := h.NewMix([]byte("secret"), mixed)
 	got := shares(m)
-	about("870,000 iterations", got[870000], 50)
-	about("260,000 iterations", got[260000], 20)
-	about("preferred, and no password", got[0], 30)
+	// Of those who have one: who has none is looked at as long as nobody is.
+	about("870,000 iterations", got[870000], 56)
+	about("260,000 iterations", got[260000], 22)
+	about("preferred", got[0], 22)
+	if got := shares(h.NewMix(nil, append(encode(none, 12), encode(many, 2)...))); got[870000] != 2000 {
+		t.Errorf("most have no password: %v", got)
+	}
 	if one, _ := m.of("bob"); one != must(h.NewMix([]byte("secret"), mixed).of("bob")) {
 		t.Error("the same name is like another user the next time")
 	}
@@ -59,7 +63,7 @@ func TestWhoIsLikeWhom(t *testing.T) {
 			}
 		}
 	}
-	for name, all := range map[string][]string{"nobody": nil, "all are preferred": encode(own, 10), "what may not be checked": encode(legacy, 10)} {
+	for name, all := range map[string][]string{"nobody": nil, "all are preferred": encode(own, 10), "nobody has a password": encode(none, 10), "what may not be checked": encode(legacy, 10)} {
 		if got := shares(h.NewMix(nil, all)); got[0] != 2000 {
 			t.Errorf("%s: %v", name, got)
 		}
