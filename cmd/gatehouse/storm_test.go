@@ -225,7 +225,7 @@ func TestAnswersHoldWhenTheProgramIsKilled(t *testing.T) {
 	}
 	s := stormSite(t, "{ enabled: true, grace: 10m }")
 	kill := s.serve(t)
-	const clients = 12 // so that several are in one transaction
+	const clients = 12          // so that several are in one transaction
 	var current [clients]string // the last token that each was given
 	for i := range current {
 		current[i] = s.obtain(stormClient(t)).Refresh
