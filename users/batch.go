@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -18,9 +19,13 @@ type batches struct {
 	wake  chan struct{} // has room for one
 	ended chan struct{}
 
-	mu     sync.Mutex
-	queue  []*write // the one that waits longest first
-	closed bool
+	begin  context.Context //nolint:containedctx // of the wait for the lock
+	giveUp context.CancelFunc
+
+	mu        sync.Mutex
+	queue     []*write // the one that waits longest first
+	beginning bool     // the lock is waited for
+	closed    bool
 }
 
 // batchMost is how many are written together at most: nobody waits for a whole crowd,
@@ -32,6 +37,7 @@ var errClosed = errors.New("the store is closed")
 
 func newBatches(db *sql.DB, exec func(ctx context.Context, tx *sql.Tx, text string, args ...any) (int64, error)) *batches {
 	b := &batches{db: db, exec: exec, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	b.begin, b.giveUp = context.WithCancel(context.Background())
 	go b.run()
 	return b
 }
@@ -96,16 +102,21 @@ func (b *batches) rouse() {
 	}
 }
 
-// close waits until all that has come is answered. It may be called again, and of nil.
+// close waits until all that has come is answered; not for the lock of another process
+// when nobody does. It may be called again, and of nil.
 func (b *batches) close() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	b.closed = true
+	if b.beginning && !slices.ContainsFunc(b.queue, func(w *write) bool { return w.state.Load() == waiting }) {
+		b.giveUp()
+	}
 	b.rouse()
 	b.mu.Unlock()
 	<-b.ended
+	b.giveUp()
 }
 
 func (b *batches) run() {
@@ -133,7 +144,9 @@ func (b *batches) length() (n int, closed bool) {
 // turn writes what waits. Of that, n have waited for the whole time in which the lock was
 // not had, if it is not.
 func (b *batches) turn(n int) {
-	tx, err := b.db.BeginTx(context.Background(), nil)
+	b.setBeginning(true)
+	tx, err := b.db.BeginTx(b.begin, nil)
+	b.setBeginning(false)
 	if err != nil {
 		for _, w := range b.take(n) {
 			w.finish(err)
@@ -154,6 +167,12 @@ func (b *batches) turn(n int) {
 	for _, w := range all {
 		w.finish(w.err)
 	}
+}
+
+func (b *batches) setBeginning(is bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.beginning = is
 }
 
 // take returns those who waited longest, but for those who have left meanwhile.

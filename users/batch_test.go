@@ -244,6 +244,40 @@ func TestWhoWaitsForAnotherProcessMayLeave(t *testing.T) {
 	c.wrote("stays")
 }
 
+// A command that is broken off while another process has the lock ends, and does not wait
+// for that.
+func TestCloseDoesNotWaitForALockThatNobodyWaitsFor(t *testing.T) {
+	c := newCrowd(t)
+	c.let()
+	if err := <-c.held; err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", "file:"+c.dialect.place+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	lock, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Rollback() }()
+	// Longer than the test may take: it ends only by giving up.
+	if _, err := c.writer.ExecContext(t.Context(), `PRAGMA busy_timeout = 3600000`); err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	left := c.add(gone, mark(insert("left")))
+	c.until(func() bool { c.batches.mu.Lock(); defer c.batches.mu.Unlock(); return c.batches.beginning })
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left is told %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Close waits until everybody is answered, and nobody waits for a store that is closed.
 func TestCloseAnswersWhoWaits(t *testing.T) {
 	c := newCrowd(t)
