@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/tokens"
 	"gatehouse/tokens/keys"
+	"gatehouse/users/userstest"
 )
 
 // The flood: tokens that nobody made, no two alike, in every shape that gets as far as a
@@ -72,6 +73,9 @@ func TestAttackVeryManyGarbageTokens(t *testing.T) {
 
 // The budget of the cache is what it really takes, and not less.
 func TestTheCacheTakesWhatItIsGiven(t *testing.T) {
+	if userstest.Raced {
+		t.Skip("measures memory")
+	}
 	const budget = 4 << 20
 	g := newGate(t, func(c *tokens.Config) { c.CacheBytes = budget }, keys.Config{Algorithm: "EdDSA", PrivateKey: edPair})
 	g.says(g.issue().Access)

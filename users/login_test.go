@@ -205,7 +205,7 @@ func testFloodOfLoginsIsRefused(t *testing.T, place *userstest.Place) {
 
 // The attack: time the login and learn which names exist, which are inactive.
 func TestRefusalsTakeOneTime(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || userstest.Raced {
 		t.Skip("measures time")
 	}
 	s := userstest.Open(t, userstest.Hashing(password.DefaultConfig()))
@@ -242,7 +242,7 @@ func TestRefusalsOfAnImportedSiteTakeOneTime(t *testing.T) {
 }
 
 func testRefusalsOfAnImportedSite(t *testing.T, place *userstest.Place) {
-	if testing.Short() {
+	if testing.Short() || userstest.Raced {
 		t.Skip("measures time")
 	}
 	theirs, err := password.New(password.Config{Preferred: "pbkdf2_sha256", Cost: "t=400000"})
