@@ -17,7 +17,7 @@ import (
 // bound makes l accept only what there is room for. Speakers of the PROXY protocol come
 // for others, whom they will name.
 func (c *crowd) bound(l net.Listener, speakers proxy.Peers) *boundListener {
-	return &boundListener{Listener: l, crowd: c, speakers: speakers, arrivals: make(chan arrival), closed: make(chan struct{})}
+	return &boundListener{Listener: l, crowd: c, speakers: speakers, arrivals: make(chan arrival), closed: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // boundListener accepts in a goroutine of its own, so that who waits without being served
@@ -30,6 +30,7 @@ type boundListener struct {
 	arrivals chan arrival
 	once     sync.Once
 	closed   chan struct{}
+	ended    chan struct{} // closed behind the last arrival
 }
 
 type arrival struct {
@@ -37,7 +38,8 @@ type arrival struct {
 	err  error
 }
 
-// Accept waits until there is room for who has come.
+// Accept waits until there is room for who has come. Who was accepted before Close is
+// still returned: a socket that systemd keeps has lost them already.
 func (l *boundListener) Accept() (net.Conn, error) {
 	l.begin.Do(func() { go l.receive() })
 	select {
@@ -46,7 +48,7 @@ func (l *boundListener) Accept() (net.Conn, error) {
 			return nil, a.err
 		}
 		return a.conn, nil
-	case <-l.closed:
+	case <-l.ended:
 		return nil, net.ErrClosed
 	}
 }
@@ -54,21 +56,21 @@ func (l *boundListener) Accept() (net.Conn, error) {
 // receive accepts until nobody listens any more. Whoever calls Accept hears of errors,
 // and decides whether to go on.
 func (l *boundListener) receive() {
+	defer close(l.ended)
 	for {
 		accepted, err := l.Listener.Accept()
 		if err != nil {
-			if !l.deliver(arrival{err: err}) {
+			select {
+			case l.arrivals <- arrival{err: err}:
+				continue
+			case <-l.closed:
 				return
 			}
-			continue
 		}
 		conn := l.newcomer(accepted)
 		switch l.crowd.enter(conn) {
 		case seated:
-			if !l.deliver(arrival{conn: conn}) {
-				_ = conn.Close()
-				return
-			}
+			l.deliver(conn)
 		case refused:
 			conn.refuse()
 		case gone:
@@ -79,12 +81,20 @@ func (l *boundListener) receive() {
 	}
 }
 
-func (l *boundListener) deliver(a arrival) bool {
+// lastAccept is how long somebody may take to call Accept when the listener is closed.
+const lastAccept = time.Second
+
+// deliver hands over a connection that has a place, and closes it where nobody takes it.
+func (l *boundListener) deliver(conn *boundConn) {
 	select {
-	case l.arrivals <- a:
-		return true
+	case l.arrivals <- arrival{conn: conn}:
+		return
 	case <-l.closed:
-		return false
+	}
+	select {
+	case l.arrivals <- arrival{conn: conn}:
+	case <-time.After(lastAccept):
+		_ = conn.Close()
 	}
 }
 
@@ -168,9 +178,7 @@ func (c *crowd) admit() {
 		_ = conn.Close()
 	}
 	for _, conn := range in {
-		if !conn.listener.deliver(arrival{conn: conn}) {
-			_ = conn.Close()
-		}
+		conn.listener.deliver(conn)
 	}
 	c.mu.Lock()
 	c.due = false
