@@ -138,7 +138,7 @@ func (s *Store) UpdateUser(ctx context.Context, name string, c Change) (User, er
 		u, err = oneUser(ctx, tx, selectUsers+` WHERE u.id = $1`+orderUsers, u.ID)
 		return err
 	})
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	// Also after an error: a commit may have failed after it was done.
 	s.live.drop(u.ID)
 	if s.dialect.unique(err) {
@@ -265,7 +265,7 @@ func (s *Store) SetPassword(ctx context.Context, name, plain string) error {
 		return err
 	})
 	s.live.drop(id)
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}

@@ -50,6 +50,15 @@ func (e *ended) hold(families []endedFamily) {
 	}
 }
 
+// heldEnded holds what a transaction has ended, if that is known to be done. Of one that may
+// have failed at its commit the feed tells, if it was done: whoever asks for the same
+// again, and was told that it is over, would leave a session that goes on elsewhere.
+func (s *Store) heldEnded(families []endedFamily, err error) {
+	if err == nil {
+		s.ended.add(families)
+	}
+}
+
 // forget drops what nobody asks for any more.
 func (e *ended) forget(now time.Time) {
 	e.mu.Lock()

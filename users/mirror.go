@@ -86,7 +86,7 @@ func (s *Store) mirror(ctx context.Context, u User) (User, error) {
 		return err
 	})
 	s.live.drop(u.ID)
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	u.SessionsEnded = row.SessionsEnded
 	return u, err
 }
@@ -147,7 +147,7 @@ func (s *Store) mirrorGone(ctx context.Context, id int64) error {
 		return err
 	})
 	s.live.drop(id)
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	return err
 }
 

@@ -161,7 +161,7 @@ func (s *Store) EndSession(ctx context.Context, t Token) error {
 			int64(family), t.UserID, now, micros(t.Expires))
 		return err
 	})
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	return err
 }
 
@@ -183,7 +183,7 @@ func (s *Store) EndSessionOf(ctx context.Context, name, id string) error {
 		}
 		return err
 	})
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	return err
 }
 
@@ -197,7 +197,7 @@ func (s *Store) EndSessions(ctx context.Context, userID int64) error {
 		return err
 	})
 	s.live.drop(userID)
-	s.ended.add(gone)
+	s.heldEnded(gone, err)
 	return err
 }
 
