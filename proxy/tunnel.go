@@ -27,8 +27,7 @@ type tunnel struct {
 	patient patient       // with a client that does not read
 	pause   time.Duration // for which nothing may pass; 0 is any
 	born    time.Time
-	last    atomic.Int64 // when something passed, in ns behind born
-	begin   func()       // of the stream
+	begin   func() // of the stream
 	started sync.Once
 
 	idle    atomic.Pointer[time.Timer] // nil: none
