@@ -5,7 +5,10 @@
 // A connection passes, from the outside in:
 //
 //	listen.go    a TCP port, a socket file, or a socket that systemd opened
-//	crowd.go     server.max_connections
+//	bound.go     accepting no more than there is room for
+//	crowd.go     server.max_connections and max_connections_per_network: who has a
+//	             place, who makes room, who waits and who is refused
+//	networks.go  whose connections there are, and who has most
 //	proxied.go   the PROXY protocol, read when the connection is first asked
 //	             who it is, so that accepting never waits for a client
 //	lazy.go      what net/http does for each request, put off until it is needed
