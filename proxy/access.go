@@ -24,7 +24,6 @@ type recorder struct {
 	secure   bool      // the client speaks https
 	until    time.Time // the client has to take what was written; zero: not said yet
 	ended    string    // why a stream was ended by us; "" is by itself
-	stated   bool      // the answer says its length
 	because  string    // why a handler of ours refuses; "" does not say
 }
 
@@ -80,11 +79,9 @@ func (r *recorder) WriteHeader(status int) {
 	}
 	if r.status == 0 {
 		r.status = status
-		header := r.Header()
-		if len(header["Content-Type"]) == 0 {
+		if header := r.Header(); len(header["Content-Type"]) == 0 {
 			header["Content-Type"] = nil
 		}
-		r.stated = len(header["Content-Length"]) == 1
 		if r.security != nil {
 			r.security.set(r.Header(), r.secure)
 		}
@@ -104,18 +101,6 @@ func (r *recorder) Write(b []byte) (int, error) {
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err
-}
-
-// deliver sends what net/http would send behind the handler, so that the client does not
-// wait for what else is to be done. Only where no byte of it depends on that: of HTTP/1, an
-// answer that says its length, with nothing left of the request.
-func (r *recorder) deliver() {
-	if !r.stated || r.in.ProtoMajor != 1 || r.in.Body != http.NoBody && (r.body == nil || r.body.halfRead()) {
-		return
-	}
-	if w, ok := r.ResponseWriter.(interface{ FlushError() error }); ok {
-		_ = w.FlushError() // net/http meets the same fault
-	}
 }
 
 // Hijack is called for a connection that becomes a tunnel; its answer is written
@@ -150,9 +135,6 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 	ctx := in.Context()
 	if !g.logger.Enabled(ctx, slog.LevelInfo) {
 		return
-	}
-	if g.access.lines != nil && became.decision != decisionAborted {
-		out.deliver() // lines wait for one another, and so may this one for the answer
 	}
 	room := g.access.room()
 	attrs := append(room.attrs[:0],
