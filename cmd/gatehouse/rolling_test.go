@@ -137,7 +137,7 @@ func (l *load) done(t *testing.T, what string) {
 }
 
 const rollingConfig = `
-server: { listen: %q, admin_listen: %q, drain: { delay: 500ms, timeout: 20s } }
+server: { listen: %q, admin_listen: %q, drain: { delay: %s, timeout: 20s } }
 log: { level: warn }
 store: { dsn: %q }
 tokens: { keys: [{ kid: main, alg: HS256, secret: "0123456789abcdef0123456789abcdef" }], access_lifetime: 1h }
@@ -208,17 +208,19 @@ func (r *replica) kill() {
 // again, one after the other.
 func TestRollingRestartsLoseNothing(t *testing.T) {
 	needTime(t)
+	t.Parallel()
 	haproxy := needProgram(t, "haproxy", "/usr/sbin/haproxy")
 	backend, dir := echoBackend(t), t.TempDir()
-	front := freeAddress(t)
-	conf := "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n" +
+	front, view := freeAddress(t), freeAddress(t)
+	conf := "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  timeout check 30s\n" +
 		"frontend all\n  bind " + front + "\n  default_backend gatehouses\n" +
+		"frontend view\n  bind " + view + "\n  stats enable\n  stats uri /\n" +
 		"backend gatehouses\n  balance roundrobin\n  option httpchk GET /readyz\n"
 	var replicas []*replica
 	for i := range 2 {
 		listen, admin := freeAddress(t), freeAddress(t)
 		r := &replica{binary: mustBuild(t), config: filepath.Join(dir, fmt.Sprintf("%d.yaml", i)), admin: admin, out: new(lockedBuffer)}
-		writeFile(t, r.config, fmt.Sprintf(rollingConfig, listen, admin, filepath.Join(dir, fmt.Sprintf("%d.db", i)), backend))
+		writeFile(t, r.config, fmt.Sprintf(rollingConfig, listen, admin, "3s", filepath.Join(dir, fmt.Sprintf("%d.db", i)), backend))
 		r.start(t)
 		t.Cleanup(r.kill)
 		replicas = append(replicas, r)
@@ -233,9 +235,30 @@ func TestRollingRestartsLoseNothing(t *testing.T) {
 		r := replicas[i%2]
 		r.end(t)
 		r.start(t)
-		time.Sleep(400 * time.Millisecond) // until HAProxy has looked, before the other goes
+		eventually(t, "both to be up for HAProxy, before the other goes", func() bool { return serversUp(t, view) == len(replicas) })
 	}
 	all.done(t, fmt.Sprintf("%d restarts of two behind HAProxy", restarts))
+}
+
+// serversUp is how many servers HAProxy sends requests to, by its statistics.
+func serversUp(t *testing.T, view string) int {
+	t.Helper()
+	answer, err := plainClient.Get("http://" + view + "/;csv")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0
+	}
+	up := 0
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Split(line, ","); len(fields) > 17 && strings.HasPrefix(fields[1], "g") && fields[17] == "UP" {
+			up++
+		}
+	}
+	return up
 }
 
 // One process alone, whose socket somebody else holds, as systemd does: what comes while
@@ -255,7 +278,7 @@ func TestRestartsWithASocketThatStaysLoseNothing(t *testing.T) {
 	address := listener.Addr().String()
 	t.Cleanup(func() { _, _ = file.Close(), listener.Close() })
 	r := &replica{binary: mustBuild(t), config: filepath.Join(dir, "gatehouse.yaml"), admin: freeAddress(t), out: new(lockedBuffer)}
-	writeFile(t, r.config, fmt.Sprintf(rollingConfig, "systemd:", r.admin, filepath.Join(dir, "gatehouse.db"), backend))
+	writeFile(t, r.config, fmt.Sprintf(rollingConfig, "systemd:", r.admin, "500ms", filepath.Join(dir, "gatehouse.db"), backend))
 	r.prepare = func(cmd *exec.Cmd) *exec.Cmd {
 		wrapped := exec.Command("sh", append([]string{"-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`}, cmd.Args...)...)
 		wrapped.ExtraFiles = []*os.File{file}

@@ -23,7 +23,7 @@ import (
 type attack struct {
 	name, kind string
 	size       int    // connections
-	from       string // their address; it may be that of the others
+	from       string // their address, which is not that of the others
 	about      string
 }
 
@@ -36,7 +36,6 @@ var attacks = []attack{
 	{"idle after a request", "idle", atBound, elsewhere, "10,000 connections, one request on each, at the bound"},
 	{"idle from the beginning", "silent", atBound, elsewhere, "10,000 connections, not a byte, at the bound"},
 	{"more than there is room for", "crowd", atBound * 6 / 5, elsewhere, "12,000 connections, one request on each, which come again as soon as they are closed or refused; the bound is 10,000"},
-	{"the same from the address of the others", "crowd-near", atBound * 6 / 5, ours, "the same"},
 	{"garbage tokens", "garbage", 64, elsewhere, "64 connections, a new bad token with each request, in nine shapes"},
 	{"upstream that never answers", "hang", 2000, elsewhere, "2,000 requests to three servers that accept and say nothing"},
 	{"upstream that stops after the head", "half", 2000, elsewhere, "2,000 requests to a server that sends a head and nothing more"},
@@ -150,7 +149,7 @@ func (a *attacker) attack(ctx context.Context, i int, conn net.Conn, entered fun
 		return a.drip(ctx, conn, entered, "POST /api/token/ HTTP/1.1\r\nHost: app.example.com\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{\"username\":\"")
 	case "bodies":
 		return a.drip(ctx, conn, entered, "POST /hang/upload HTTP/1.1\r\n"+authorized+"Content-Length: 60000\r\n\r\n")
-	case "idle", "crowd", "crowd-near":
+	case "idle", "crowd":
 		if _, err := io.WriteString(conn, "GET /api/things/ HTTP/1.1\r\n"+authorized+"\r\n"); err != nil {
 			return err
 		}

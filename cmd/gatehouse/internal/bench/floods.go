@@ -113,43 +113,24 @@ routes:
 	return nil
 }
 
-// measure sends somebody else's requests, from another address, to the first gateway, and the flood to none, to
-// the other, or to the same.
+// measure sends somebody else's requests to the first gateway, and the flood to none, to
+// the other, or to the same. It comes from another address: who shares one with it cannot
+// be told from it, and may be refused.
 func (f *flooded) measure(ctx context.Context, s settings, yards [2]*special, state int, good string) error {
 	g := yards[0]
-	// Who comes from the address of the flood when it is there cannot be told from it, and
-	// may be refused. Those are measured who were there before.
-	ready := make(chan struct{})
-	var stop func()
-	var failed error
-	begin := func() {
-		defer close(ready)
-		if state > 0 {
-			stop, failed = f.begin(ctx, yards[state%2], good)
+	if state > 0 {
+		stop, err := f.begin(ctx, yards[state%2], good)
+		if err != nil {
+			return err
 		}
-	}
-	if f.from == ours {
-		time.AfterFunc(500*time.Millisecond, begin)
-	} else {
-		begin()
-	}
-	defer func() {
-		if <-ready; stop != nil {
-			stop()
-		}
-	}()
-	if f.from != ours && failed != nil {
-		return failed
+		defer stop()
 	}
 	watching, stopWatching := context.WithCancel(ctx)
 	peak := make(chan int64, 1)
 	go func() { peak <- watchMemory(watching, g.cmd.Process.Pid) }()
-	took, entered, err := pace(ctx, g.address, net.ParseIP(ours), request(good), s.rate, 2*s.slice, ready)
+	took, entered, err := pace(ctx, g.address, net.ParseIP(ours), request(good), s.rate, 2*s.slice)
 	stopWatching()
 	memory := <-peak
-	if <-ready; failed != nil {
-		return failed
-	}
 	if err != nil {
 		return fmt.Errorf("a request of somebody else: %w", err)
 	}
@@ -260,11 +241,7 @@ func (f *flooded) print(out io.Writer) {
 		return fmt.Sprintf(" %.2f (%.2f–%.2f) |", median(ratios), slices.Min(ratios), slices.Max(ratios))
 	}
 	line += ratio(0) + ratio(1)
-	if f.from == ours {
-		line += " – |"
-	} else {
-		line += fmt.Sprintf(" %.1f (%.0f) |", ms(median(f.entered)), ms(slices.Max(f.entered)))
-	}
+	line += fmt.Sprintf(" %.1f (%.0f) |", ms(median(f.entered)), ms(slices.Max(f.entered)))
 	line += fmt.Sprintf(" %.0f | %d | %d | %.0f MiB |", mib(f.memory), f.gauges.goroutines, f.gauges.files, mib(f.afterBytes))
 	fmt.Fprintln(out, line)
 	if f.said != "" {

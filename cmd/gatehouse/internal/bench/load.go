@@ -159,8 +159,8 @@ func together(work func(i int) error) error {
 // connection counts from when it was due (or a stall would hide all that came during
 // it); one that was not sent in time because this program was woken late does not.
 // entered is how long each connection took until its first answer, sorted; the others
-// begin when all are there, and when ready is closed; until then each asks now and then. A nil ready is closed.
-func pace(ctx context.Context, address string, as net.IP, request []byte, rate int, length time.Duration, ready <-chan struct{}) (took, entered []time.Duration, err error) {
+// begin when all are there.
+func pace(ctx context.Context, address string, as net.IP, request []byte, rate int, length time.Duration) (took, entered []time.Duration, err error) {
 	total := int64(length.Seconds() * float64(rate))
 	took, entered = make([]time.Duration, total), make([]time.Duration, connections)
 	var next atomic.Int64
@@ -179,16 +179,6 @@ func pace(ctx context.Context, address string, as net.IP, request []byte, rate i
 			return fmt.Errorf("the first request on a connection: got %d, %w", status, err)
 		}
 		there.Wait()
-		for waiting := ready != nil; waiting; {
-			if _, err := c.ask(request); err != nil {
-				return err
-			}
-			select {
-			case <-ready:
-				waiting = false
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
 		first()
 		for {
 			i := next.Add(1) - 1

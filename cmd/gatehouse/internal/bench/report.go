@@ -257,7 +257,7 @@ func (y *yard) latency(ctx context.Context, s settings, out io.Writer) error {
 	p50, p99 := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for range s.rounds {
 		for _, subject := range who {
-			took, _, err := pace(ctx, subject.address, nil, good, s.rate, 2*s.slice, nil)
+			took, _, err := pace(ctx, subject.address, nil, good, s.rate, 2*s.slice)
 			if err != nil {
 				return fmt.Errorf("%s: %w", subject.name, err)
 			}
