@@ -56,10 +56,11 @@ func (b *Book) Rotate(soon bool, lifetime time.Duration, now time.Time) (Turn, e
 		from = now
 	}
 	if !e.SignsFrom.IsZero() && !from.Before(e.SignsFrom) {
-		return Turn{}, &Unsafe{
-			fmt.Sprintf("key %s is to sign from %s already", e.ID, e.SignsFrom.Format(time.RFC3339)),
-			"wait until then; or gatehouse keys rotate --now",
+		hint := "wait until then"
+		if !soon {
+			hint += "; or gatehouse keys rotate --now"
 		}
+		return Turn{}, &Unsafe{fmt.Sprintf("key %s is to sign from %s already", e.ID, e.SignsFrom.Format(time.RFC3339)), hint}
 	}
 	previous, signs := b.Signing(now)
 	e.SignsFrom = from
