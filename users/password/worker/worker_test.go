@@ -110,7 +110,9 @@ func newWorker(t *testing.T, how string, change ...func(*Config)) (*Worker, *log
 		t.Skip("there is no such process on this system")
 	}
 	l := &logs{}
-	cfg := Config{Args: []string{"worker-test", beWorker, how}, Env: []string{"GOMAXPROCS=2"}, Logger: slog.New(slog.NewTextHandler(l, nil))}
+	// A test program that counts coverage complains where it cannot say so.
+	env := []string{"GOMAXPROCS=2", "GOCOVERDIR=" + t.TempDir()}
+	cfg := Config{Args: []string{"worker-test", beWorker, how}, Env: env, Logger: slog.New(slog.NewTextHandler(l, nil))}
 	for _, c := range change {
 		c(&cfg)
 	}
