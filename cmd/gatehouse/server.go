@@ -202,7 +202,7 @@ func (s *server) stop(drain proxy.Drain) error {
 	defer ending.Stop()
 	_ = s.edge.Close()
 	s.settle(ctx)
-	late := s.http.Shutdown(ctx) != nil
+	late := s.shutdown(ctx)
 	unfinished := s.inFlight.Load() - int64(s.generations.endStreams())
 	var err error
 	if late {
@@ -220,6 +220,13 @@ func (s *server) stop(drain proxy.Drain) error {
 	s.audit.TellRepeats()
 	s.tellSystem(eventStop, err, nil)
 	return errors.Join(err, s.release())
+}
+
+// shutdown waits for the requests that are under way. It reports whether some were not done
+// when ctx ended.
+func (s *server) shutdown(ctx context.Context) (late bool) {
+	// Its other error is that of a listener which it finds closed, as stop leaves them.
+	return errors.Is(s.http.Shutdown(ctx), context.DeadlineExceeded)
 }
 
 // quiet is how long no request has come when it is believed that none is on its way.
