@@ -1,16 +1,12 @@
 package users
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"net/netip"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"gatehouse/users/password"
 	"gatehouse/users/rate"
 )
 
@@ -63,10 +59,6 @@ func (t *Throttled) Error() string {
 	return fmt.Sprintf("too many failed logins (%s); wait %v", t.Budget, t.Wait)
 }
 
-// maxBudgets is about how many rows there may be. It takes as many failed logins, each
-// of which costs a hash, within the time of a rate to make them.
-const maxBudgets = 1_000_000
-
 // Charge is what was taken for an attempt, before anybody looks whether it is a good
 // one. It counts as failed unless it is told otherwise.
 type Charge struct {
@@ -85,24 +77,10 @@ type taken struct {
 	anew   bool // the network is not known for the account
 }
 
-// bucket is a budget that an attempt takes from.
-type bucket struct {
-	kind         Budget
-	key, account string
-	rate         rate.Rate
-	shared       bool // with others who found no place; never known
-}
-
-// level is a row.
-type level struct {
-	whole, strikes, known int64
-	there                 bool
-}
-
 // ChargeLogin takes an attempt from all its budgets, or from none and answers
 // [*Throttled]. Of any number of calls at once, in whatever process, no more succeed
 // than the budgets have. One that is refused writes nothing. When too many wait it is
-// [password.ErrBusy].
+// password.ErrBusy.
 func (s *Store) ChargeLogin(ctx context.Context, t Throttling, a Attempt) (*Charge, error) {
 	leave, err := s.budgets.enter(ctx)
 	if err != nil {
@@ -185,36 +163,6 @@ func (s *Store) charge(ctx context.Context, t Throttling, buckets [3]bucket) (*C
 	return c, nil
 }
 
-// clocksDiffer is how far those of replicas may be apart. No budget takes longer to be
-// whole than twice the time of its rate: a row that says so, and this on top, was
-// written by a clock that was wrong, or for a longer rate, and would keep people out until
-// then. Where clocks differ by more no replica takes the tokens of another.
-const clocksDiffer = time.Hour
-
-// take returns the row after one more attempt, or how long to wait for that.
-func (l level) take(b bucket, at time.Time) (level, time.Duration) {
-	now := micros(at)
-	interval := max(1, b.rate.In.Microseconds()/int64(b.rate.N))
-	window := interval * int64(b.rate.N)
-	if l.whole <= now || l.whole > now+2*window+clocksDiffer.Microseconds() {
-		l.whole, l.strikes = now, 0
-	}
-	after := l.whole + interval
-	if wait := after - window - now; wait > 0 {
-		return l, time.Duration(wait) * time.Microsecond
-	}
-	l.whole = after
-	if b.kind != BudgetNetwork && after+interval-window > now { // it was the last
-		delay := window
-		if l.strikes < 32 && interval <= window>>l.strikes {
-			delay = interval << l.strikes
-		}
-		l.whole = max(after, now+window-interval+delay)
-		l.strikes++
-	}
-	return l, 0
-}
-
 // Succeeded gives everything back to the budgets of the account, and to that of the
 // network what this attempt has taken. The network is known then.
 func (c *Charge) Succeeded(ctx context.Context) error {
@@ -277,13 +225,6 @@ func (c *Charge) settle(ctx context.Context, each func(context.Context, *sql.Tx,
 	})
 }
 
-func giveBack(ctx context.Context, tx *sql.Tx, t taken) error {
-	_, err := tx.ExecContext(ctx, `
-		UPDATE login_budgets SET whole_at = whole_at - $2, strikes = strikes - CASE WHEN strikes < $3 THEN strikes ELSE $3 END
-		WHERE bucket = $1`, t.key, t.debt, t.strike)
-	return err
-}
-
 // Unlock gives the account of that name, or of one that does not exist, all its
 // budgets back. It returns how many had something taken.
 func (s *Store) Unlock(ctx context.Context, by Column, name string) (int, error) {
@@ -321,136 +262,4 @@ func (s *Store) unlock(ctx context.Context, statement, key string) (n int, err e
 		return err
 	})
 	return n, err
-}
-
-// buckets are the budgets of an attempt, in the order in which they are locked; own is
-// the second where the account is known from the network.
-func (s *Store) buckets(ctx context.Context, t Throttling, a Attempt) (all [3]bucket, own bucket, err error) {
-	digests, err := s.secret(ctx)
-	if err != nil {
-		return all, own, err
-	}
-	name, err := s.spelled(ctx, a.By, a.Name)
-	if err != nil {
-		return all, own, err
-	}
-	account, network := digests.account(a.By, name), networkText(a.Addr)
-	all = [3]bucket{
-		{kind: BudgetAccountAndNetwork, key: digests.of(string(BudgetAccountAndNetwork), account, network), account: account, rate: t.AccountAndNetwork},
-		{kind: BudgetAccount, key: digests.of(string(BudgetAccount), account), account: account, rate: t.Account},
-		{kind: BudgetNetwork, key: digests.of(string(BudgetNetwork), network), rate: t.Network},
-	}
-	own = all[1]
-	own.key = digests.of("own", account, network)
-	return all, own, nil
-}
-
-// share makes b one of a few that those have who find no place.
-func (b *bucket) share() {
-	b.key, b.account, b.shared = "shared "+string(b.kind)+" "+b.key[:2], "", true
-}
-
-// networkText is "" for who has no address.
-func networkText(addr netip.Addr) string {
-	if !addr.IsValid() {
-		return ""
-	}
-	return rate.NetworkOf(addr).String()
-}
-
-func readLevel(ctx context.Context, db reads, key string) (level, error) {
-	var l level
-	rows, err := db.QueryContext(ctx, `SELECT whole_at, strikes, known_until FROM login_budgets WHERE bucket = $1`, key)
-	if err != nil {
-		return l, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		l.there = true
-		if err := rows.Scan(&l.whole, &l.strikes, &l.known); err != nil {
-			return l, err
-		}
-	}
-	return l, rows.Err()
-}
-
-// lockLevel keeps others from the row, which is made where there is none, until the
-// transaction ends.
-func lockLevel(ctx context.Context, tx *sql.Tx, b bucket) (level, error) {
-	l := level{there: true}
-	err := tx.QueryRowContext(ctx, `
-		INSERT INTO login_budgets (bucket, account, whole_at, strikes, known_until, until) VALUES ($1, $2, 0, 0, 0, 0)
-		ON CONFLICT (bucket) DO UPDATE SET account = excluded.account
-		RETURNING whole_at, strikes, known_until`, b.key, b.account).Scan(&l.whole, &l.strikes, &l.known)
-	return l, err
-}
-
-func writeLevel(ctx context.Context, tx *sql.Tx, key string, l level) error {
-	_, err := tx.ExecContext(ctx, `UPDATE login_budgets SET whole_at = $2, strikes = $3, until = $4 WHERE bucket = $1`,
-		key, l.whole, l.strikes, max(l.whole, l.known))
-	return err
-}
-
-// budgets is what a process knows of the table.
-type budgets struct {
-	mu      sync.Mutex
-	counted time.Time
-	most    int // 0: maxBudgets
-	crowded atomic.Bool
-
-	slots   chan struct{} // of those who are at the database
-	waiting atomic.Int64
-}
-
-// How many attempts of a process are looked at together, and how many may wait for that.
-// Those of a flood wait for one another's rows: they must not do so on all connections,
-// which refreshes and logouts need too.
-const (
-	chargesAtOnce  = 4
-	chargesWaiting = 1000
-)
-
-func newBudgets() *budgets { return &budgets{slots: make(chan struct{}, chargesAtOnce)} }
-
-// enter waits for a turn.
-func (b *budgets) enter(ctx context.Context) (leave func(), err error) {
-	for { // who is refused is never counted, and so costs nobody the last place
-		n := b.waiting.Load()
-		if n >= chargesWaiting {
-			return nil, password.ErrBusy
-		}
-		if b.waiting.CompareAndSwap(n, n+1) {
-			break
-		}
-	}
-	defer b.waiting.Add(-1)
-	select {
-	case b.slots <- struct{}{}:
-		return func() { <-b.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// countEvery is how often the rows are counted.
-const countEvery = time.Minute
-
-// countBudgets finds out whether there is room for more, now and then.
-func (s *Store) countBudgets(ctx context.Context) {
-	s.budgets.mu.Lock()
-	now := s.now()
-	if now.Sub(s.budgets.counted).Abs() < countEvery {
-		s.budgets.mu.Unlock()
-		return
-	}
-	s.budgets.counted = now
-	most := cmp.Or(s.budgets.most, maxBudgets)
-	s.budgets.mu.Unlock()
-	var n int
-	err := s.read(ctx, func(ctx context.Context, db reads) error {
-		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM login_budgets`).Scan(&n)
-	})
-	if err == nil {
-		s.budgets.crowded.Store(n >= most)
-	}
 }
