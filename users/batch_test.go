@@ -83,6 +83,26 @@ func (c *crowd) until(is func() bool) {
 	}
 }
 
+// lockedByAnother lets the writer go on, and then another process write, which has begun.
+func (c *crowd) lockedByAnother() *sql.Tx {
+	c.Helper()
+	c.let()
+	if err := <-c.held; err != nil {
+		c.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", "file:"+c.dialect.place+"?_txlock=immediate")
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { _ = other.Close() })
+	lock, err := other.BeginTx(c.Context(), nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { _ = lock.Rollback() })
+	return lock
+}
+
 // marks are what was written.
 func (c *crowd) marks() []string {
 	c.Helper()
@@ -215,19 +235,7 @@ func TestFullDiskIsTheMatterOfWhoFillsIt(t *testing.T) {
 // the others go on when the lock is free.
 func TestWhoWaitsForAnotherProcessMayLeave(t *testing.T) {
 	c := newCrowd(t)
-	c.let()
-	if err := <-c.held; err != nil {
-		t.Fatal(err)
-	}
-	other, err := sql.Open("sqlite", "file:"+c.dialect.place+"?_txlock=immediate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = other.Close() }()
-	lock, err := other.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lock := c.lockedByAnother()
 	gone, leave := context.WithCancel(t.Context())
 	left := c.add(gone, mark(insert("left")))
 	stays := c.add(t.Context(), mark(insert("stays")))
@@ -248,20 +256,7 @@ func TestWhoWaitsForAnotherProcessMayLeave(t *testing.T) {
 // for that.
 func TestCloseDoesNotWaitForALockThatNobodyWaitsFor(t *testing.T) {
 	c := newCrowd(t)
-	c.let()
-	if err := <-c.held; err != nil {
-		t.Fatal(err)
-	}
-	other, err := sql.Open("sqlite", "file:"+c.dialect.place+"?_txlock=immediate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = other.Close() }()
-	lock, err := other.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Rollback() }()
+	c.lockedByAnother()
 	// Longer than the test may take: it ends only by giving up.
 	if _, err := c.writer.ExecContext(t.Context(), `PRAGMA busy_timeout = 3600000`); err != nil {
 		t.Fatal(err)
