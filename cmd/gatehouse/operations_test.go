@@ -143,7 +143,14 @@ func TestAlertsFire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cases, err := os.ReadFile("../../docs/monitoring/alerts_test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(rules), -1) {
+		if !regexp.MustCompile(`alertname: ` + name[1] + `\s+exp_alerts:\n`).Match(cases) {
+			t.Errorf("%s is told in no case of alerts_test.yaml", name[1])
+		}
 		if !strings.Contains(string(page), "\n### "+name[1]+"\n") || !strings.Contains(string(rules), "#"+strings.ToLower(name[1])+"\n") {
 			t.Errorf("%s has no section of its own in docs/operations.md, or does not name it", name[1])
 		}
