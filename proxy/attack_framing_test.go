@@ -1,10 +1,12 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +63,7 @@ func TestAttackSmuggling(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := open(t, nil)
-			got := w.half(tc.request)
+			got := w.half(tc.request, tc.refused)
 			seen := w.backend.requests()
 			for _, in := range seen {
 				if in.Target != "/public/" {
@@ -87,15 +89,24 @@ func TestAttackSmuggling(t *testing.T) {
 }
 
 // half sends a request and no more, and returns what comes back until the
-// connection is closed or falls silent.
-func (w *world) half(request string) string {
+// connection is closed or, where it need not be, falls silent.
+func (w *world) half(request string, closed bool) string {
 	w.Helper()
 	conn := w.dial()
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
 	_, _ = io.WriteString(conn, request)
+	if closed {
+		got, err := io.ReadAll(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.Errorf("the connection stays open after %q", got)
+		}
+		return string(got)
+	}
+	first := make([]byte, 1)
+	n, _ := io.ReadFull(conn, first)
+	_ = conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
 	got, _ := io.ReadAll(conn)
-	return string(got)
+	return string(first[:n]) + string(got)
 }
 
 // A folded line (obs-fold) arrives as one value: it does not become a header of its own.
@@ -161,7 +172,7 @@ func TestAttackTunnelThroughARefusal(t *testing.T) {
 func TestAttackSlowBodies(t *testing.T) {
 	const tooSlow = `{"detail":"The body of the request did not arrive in time."}`
 	w := open(t, nil, func(cfg *proxy.Config) {
-		cfg.Server.ReadBodyTimeout, cfg.Server.MinBodyRate = 400*time.Millisecond, 0
+		cfg.Server.ReadBodyTimeout, cfg.Server.MinBodyRate = 200*time.Millisecond, 0
 	})
 	for _, framing := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked"} {
 		began := time.Now()
@@ -176,34 +187,47 @@ func TestAttackSlowBodies(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	}
-	// Without a least rate a body that keeps coming may take as long as it likes.
-	conn := w.dial()
-	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, crlf(head("POST", "/public/slow", "Content-Length: 10", "Connection: close")))
-	for range 10 {
-		time.Sleep(100 * time.Millisecond)
-		_, _ = io.WriteString(conn, "x")
-	}
-	if got, _ := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 200 ") {
-		t.Errorf("got %q", got)
-	}
+}
+
+// Without a least rate a body that keeps coming may take as long as it likes.
+func TestASlowBodyThatKeepsComing(t *testing.T) {
+	atSomePace(t, 300*time.Millisecond, func(t *testing.T, pause time.Duration) error {
+		w := open(t, nil, func(cfg *proxy.Config) {
+			cfg.Server.ReadBodyTimeout, cfg.Server.MinBodyRate = pause, 0
+		})
+		conn := w.dial()
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, crlf(head("POST", "/public/slow", "Content-Length: 10", "Connection: close")))
+		for range 10 {
+			time.Sleep(pause / 5)
+			_, _ = io.WriteString(conn, "x")
+		}
+		if got, _ := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 200 ") {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
 }
 
 // A pause between two requests, or while the backend thinks, is no slow body.
 func TestAPauseAfterTheBodyIsNoFault(t *testing.T) {
-	w := open(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(150 * time.Millisecond)
-	}, func(cfg *proxy.Config) { cfg.Server.ReadBodyTimeout = 50 * time.Millisecond })
-	conn := w.dial()
-	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, crlf(head("POST", "/public/", "Content-Length: 4"))+"body")
-	time.Sleep(150 * time.Millisecond)
-	_, _ = io.WriteString(conn, crlf(head("POST", "/public/", "Content-Length: 4", "Connection: close"))+"body")
-	got, _ := io.ReadAll(conn)
-	if strings.Count(string(got), "HTTP/1.1 200 ") != 2 {
-		t.Errorf("got %q", got)
-	}
+	atSomePace(t, 50*time.Millisecond, func(t *testing.T, patience time.Duration) error {
+		w := open(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			time.Sleep(3 * patience)
+		}, func(cfg *proxy.Config) { cfg.Server.ReadBodyTimeout = patience })
+		conn := w.dial()
+		defer func() { _ = conn.Close() }()
+		_ = conn.SetDeadline(time.Time{})
+		_, _ = io.WriteString(conn, crlf(head("POST", "/public/", "Content-Length: 4"))+"body")
+		time.Sleep(3 * patience)
+		_, _ = io.WriteString(conn, crlf(head("POST", "/public/", "Content-Length: 4", "Connection: close"))+"body")
+		got, _ := io.ReadAll(conn)
+		if strings.Count(string(got), "HTTP/1.1 200 ") != 2 {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
 }
 
 // HTTP/2 carries a method of any bytes, and net/http hands it on.

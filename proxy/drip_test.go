@@ -24,7 +24,7 @@ func TestAttackABodyThatDrips(t *testing.T) {
 	drip := func(lines ...string) string {
 		conn := w.dial()
 		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		_ = conn.SetDeadline(time.Now().Add(2 * soon))
 		_, _ = io.WriteString(conn, crlf(head("POST", lines[0], lines[1:]...)))
 		answered := make(chan string)
 		go func() {

@@ -173,7 +173,8 @@ func TestARealIssuerRotatesUnderLoad(t *testing.T) {
 	stop := make(chan struct{})
 	var crowd sync.WaitGroup
 	var asked atomic.Int64
-	for range 4 {
+	var have [4]atomic.Int64 // the turn of the token that each of them was let in with
+	for i := range have {
 		crowd.Go(func() {
 			client := &http.Client{}
 			token, turn := "", int64(0)
@@ -207,11 +208,21 @@ func TestARealIssuerRotatesUnderLoad(t *testing.T) {
 					return
 				}
 				asked.Add(1)
+				have[i].Store(turn)
 			}
 		})
 	}
 	const turns = 5
 	for range turns {
+		// Nobody is on their way with a token of the key that goes now.
+		eventually(t, "answer to everybody with a token of this turn", func() bool {
+			for i := range have {
+				if have[i].Load() != p.turns.Load() && !t.Failed() {
+					return false
+				}
+			}
+			return true
+		})
 		before, _ := p.login(t)
 		ahead.Add(int64(6 * time.Second)) // or the gateway would not ask again so soon
 		p.rotate(t)
@@ -221,7 +232,6 @@ func TestARealIssuerRotatesUnderLoad(t *testing.T) {
 				t.Errorf("a token %s: %d %s", name, got.StatusCode, got.Text)
 			}
 		}
-		time.Sleep(400 * time.Millisecond)
 	}
 	close(stop)
 	crowd.Wait()

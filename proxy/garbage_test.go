@@ -80,10 +80,15 @@ func TestAttackAFloodOfGarbage(t *testing.T) {
 		t.Errorf("with nobody else there the quickest of them was answered after %v", alone)
 	}
 	pass()
-	ask("not.a.token") // takes what may come at once
-	pass()
-	if took := ask("not.a.token"); took < 500*time.Millisecond {
-		t.Errorf("the second in a second was answered after %v", took)
+	for began := time.Now(); ; { // the first takes what may come at once; a slow machine may have room for another by then
+		if took := ask("not.a.token"); took >= 500*time.Millisecond {
+			break
+		}
+		pass()
+		if time.Since(began) > soon {
+			t.Error("nobody waits, however many there are in a second")
+			break
+		}
 	}
 	// Very many that wait go together, and each of them is answered.
 	pass()

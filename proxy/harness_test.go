@@ -263,7 +263,7 @@ func (w *world) dial() net.Conn {
 	if err != nil {
 		w.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(soon))
 	return conn
 }
 
@@ -333,7 +333,7 @@ func obtain(addr, user string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: soon}
 	response, err := client.Post("http://"+addr+"/api/token/", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,7 +28,7 @@ func TestAttackAClientThatDoesNotRead(t *testing.T) {
 			}
 		}
 		left <- nil
-	}, func(cfg *proxy.Config) { cfg.Server.WriteTimeout = 3 * time.Second })
+	}, func(cfg *proxy.Config) { cfg.Server.WriteTimeout = 2 * time.Second })
 
 	for _, before := range []int{0, 1, 2} { // net/http takes the deadline away behind each answer
 		conn := w.dial()
@@ -43,7 +44,7 @@ func TestAttackAClientThatDoesNotRead(t *testing.T) {
 			if err == nil {
 				t.Errorf("behind %d answers: the backend could write it all", before)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(soon):
 			t.Errorf("behind %d answers: the backend is still writing", before)
 		}
 	}
@@ -51,20 +52,31 @@ func TestAttackAClientThatDoesNotRead(t *testing.T) {
 
 // A pause between two requests of one connection is none within an answer.
 func TestAConnectionThatWasSilentServesTheNextRequest(t *testing.T) {
+	atSomePace(t, 100*time.Millisecond, silentAndServed)
+}
+
+func silentAndServed(t *testing.T, patience time.Duration) error {
+	t.Helper()
 	w := open(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/public/empty" {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		_, _ = io.WriteString(w, "hello")
-	}, func(cfg *proxy.Config) { cfg.Server.WriteTimeout = 100 * time.Millisecond })
+	}, func(cfg *proxy.Config) { cfg.Server.WriteTimeout = patience })
 	conn := w.dial()
 	from := bufio.NewReader(conn)
 	for _, target := range []string{"/public/x", "/public/empty", "/public/x"} {
 		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: app.example\r\n\r\n")
-		if got := w.read(from, "GET"); got.StatusCode >= 300 {
-			t.Errorf("%s: got %d", target, got.StatusCode)
+		got, err := http.ReadResponse(from, nil)
+		if err != nil {
+			return fmt.Errorf("%s: %w", target, err)
 		}
-		time.Sleep(200 * time.Millisecond)
+		if _, err := io.Copy(io.Discard, got.Body); err != nil || got.StatusCode >= 300 {
+			return fmt.Errorf("%s: got %d, %w", target, got.StatusCode, err)
+		}
+		time.Sleep(2 * patience)
+		_ = conn.SetDeadline(time.Now().Add(soon))
 	}
+	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -89,22 +91,31 @@ func steady(closes chan<- websocket.CloseError) http.HandlerFunc {
 
 func (w *world) socket(path, bearer string) *websocket.Conn {
 	w.Helper()
+	socket, err := w.trySocket(path, bearer)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return socket
+}
+
+// trySocket is socket where a token may have expired meanwhile.
+func (w *world) trySocket(path, bearer string) (*websocket.Conn, error) {
 	header := http.Header{}
 	if name, value, ok := strings.Cut(bearer, ": "); ok {
 		header.Set(name, value)
 	}
 	socket, _, err := websocket.Dial(w.Context(), "ws://"+w.addr+path, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	w.Cleanup(func() { _ = socket.CloseNow() })
-	return socket
+	return socket, nil
 }
 
 // closed reads until the socket is closed.
 func (w *world) closed(socket *websocket.Conn) websocket.CloseError {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.Context(), soon)
 	defer cancel()
 	for {
 		_, _, err := socket.Read(ctx)
@@ -124,16 +135,24 @@ func streamMax(value route.StreamMax) func(*proxy.Config) {
 }
 
 func TestAWebSocketEndsWithItsToken(t *testing.T) {
-	closes := make(chan websocket.CloseError, 1)
-	w, _, _ := shortly(t, 1500*time.Millisecond, steady(closes))
-	got := w.closed(w.socket("/live", w.bearer("alice")))
-	if got.Code != websocket.StatusPolicyViolation || got.Reason != "the token has expired" {
-		t.Errorf("the client is told %v", got)
-	}
-	if got := <-closes; got.Code != websocket.StatusPolicyViolation || got.Reason != "the token has expired" {
-		t.Errorf("the backend is told %v", got)
-	}
-	eventually(t, "reason in the log", func() bool { return strings.Contains(w.log.String(), "ended=token_expired") })
+	t.Parallel()
+	atSomePace(t, 1200*time.Millisecond, func(t *testing.T, left time.Duration) error {
+		closes := make(chan websocket.CloseError, 1)
+		w, _, _ := shortly(t, left, steady(closes))
+		socket, err := w.trySocket("/live", w.bearer("alice"))
+		if err != nil {
+			return err
+		}
+		got := w.closed(socket)
+		if got.Code != websocket.StatusPolicyViolation || got.Reason != "the token has expired" {
+			t.Errorf("the client is told %v", got)
+		}
+		if got := <-closes; got.Code != websocket.StatusPolicyViolation || got.Reason != "the token has expired" {
+			t.Errorf("the backend is told %v", got)
+		}
+		eventually(t, "reason in the log", func() bool { return strings.Contains(w.log.String(), "ended=token_expired") })
+		return nil
+	})
 }
 
 func TestHowLongAWebSocketMayLast(t *testing.T) {
@@ -155,24 +174,31 @@ func TestHowLongAWebSocketMayLast(t *testing.T) {
 		{"anonymous, and a time", "/optional/", "", streamMax("50ms"), "the stream has lasted long enough"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			closes := make(chan websocket.CloseError, 1)
-			w, _, _ := shortly(t, 1200*time.Millisecond, steady(closes), tc.change)
-			bearer := ""
-			if tc.user != "" {
-				bearer = w.bearer(tc.user)
-			}
-			socket := w.socket(tc.path, bearer)
-			if tc.reason != "" {
-				if got := w.closed(socket); got.Code != websocket.StatusPolicyViolation || got.Reason != tc.reason {
-					t.Errorf("the client is told %v", got)
+			t.Parallel()
+			atSomePace(t, 1200*time.Millisecond, func(t *testing.T, left time.Duration) error {
+				closes := make(chan websocket.CloseError, 1)
+				w, _, _ := shortly(t, left, steady(closes), tc.change)
+				bearer := ""
+				if tc.user != "" {
+					bearer = w.bearer(tc.user)
 				}
-				return
-			}
-			for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
-				if _, _, err := socket.Read(t.Context()); err != nil {
-					t.Fatalf("it ends: %v", err)
+				socket, err := w.trySocket(tc.path, bearer)
+				if err != nil {
+					return err
 				}
-			}
+				if tc.reason != "" {
+					if got := w.closed(socket); got.Code != websocket.StatusPolicyViolation || got.Reason != tc.reason {
+						return fmt.Errorf("the client is told %w", got)
+					}
+					return nil
+				}
+				for end := time.Now().Add(left + 300*time.Millisecond); time.Now().Before(end); {
+					if _, _, err := socket.Read(t.Context()); err != nil {
+						t.Fatalf("it ends: %v", err)
+					}
+				}
+				return nil
+			})
 		})
 	}
 }
@@ -191,47 +217,64 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		{"events without a bound", "text/event-stream", streamMax("none"), false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w, _, _ := shortly(t, 1200*time.Millisecond, steady(nil), tc.change)
-			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
-			defer cancel()
-			request, _ := http.NewRequestWithContext(ctx, "GET", "http://"+w.addr+"/x?type="+strings.ReplaceAll(tc.contentType, ";", "%3b"), nil)
-			name, value, _ := strings.Cut(w.bearer("alice"), ": ")
-			request.Header.Set(name, value)
-			answer, err := new(http.Transport).RoundTrip(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(answer.Body)
-			_ = answer.Body.Close()
-			if len(body) == 0 {
-				t.Fatal("nothing has come")
-			}
-			switch {
-			case !tc.ends && !errors.Is(err, context.DeadlineExceeded):
-				t.Errorf("it ends: %v", err)
-			case tc.ends && tc.whole && err != nil:
-				t.Errorf("it breaks off: %v", err)
-			case tc.ends && !tc.whole && (err == nil || errors.Is(err, context.DeadlineExceeded)):
-				t.Errorf("half of it looks like all of it, or it does not end: %v", err)
-			}
+			t.Parallel()
+			atSomePace(t, 1200*time.Millisecond, func(t *testing.T, left time.Duration) error {
+				return streamed(t, left, tc.contentType, tc.change, tc.ends, tc.whole)
+			})
 		})
 	}
 }
 
-func TestAGRPCStreamEndsWithAStatus(t *testing.T) {
-	w, _, _ := shortly(t, 1200*time.Millisecond, steady(nil))
-	request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.addr+"/x?type=application/grpc", nil)
-	request.Header.Set("Te", "trailers")
+func streamed(t *testing.T, left time.Duration, contentType string, change func(*proxy.Config), ends, whole bool) error {
+	t.Helper()
+	w, _, _ := shortly(t, left, steady(nil), change)
+	patience := left + 300*time.Millisecond
+	if ends {
+		patience = soon
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	request, _ := http.NewRequestWithContext(ctx, "GET", "http://"+w.addr+"/x?type="+url.QueryEscape(contentType), nil)
 	name, value, _ := strings.Cut(w.bearer("alice"), ": ")
 	request.Header.Set(name, value)
 	answer, err := new(http.Transport).RoundTrip(request)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	_, err = io.ReadAll(answer.Body)
-	if got := answer.Trailer; err != nil || got.Get("Grpc-Status") != "16" || got.Get("Grpc-Message") != "the token has expired" {
-		t.Errorf("%v, then %v", err, got)
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	if len(body) == 0 || answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("nothing has come: %d %s", answer.StatusCode, body)
 	}
+	switch {
+	case !ends && !errors.Is(err, context.DeadlineExceeded):
+		t.Errorf("it ends: %v", err)
+	case ends && whole && err != nil:
+		t.Errorf("it breaks off: %v", err)
+	case ends && !whole && (err == nil || errors.Is(err, context.DeadlineExceeded)):
+		t.Errorf("half of it looks like all of it, or it does not end: %v", err)
+	}
+	return nil
+}
+
+func TestAGRPCStreamEndsWithAStatus(t *testing.T) {
+	t.Parallel()
+	atSomePace(t, 1200*time.Millisecond, func(t *testing.T, left time.Duration) error {
+		w, _, _ := shortly(t, left, steady(nil))
+		request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.addr+"/x?type=application/grpc", nil)
+		request.Header.Set("Te", "trailers")
+		name, value, _ := strings.Cut(w.bearer("alice"), ": ")
+		request.Header.Set(name, value)
+		answer, err := new(http.Transport).RoundTrip(request)
+		if err != nil {
+			return err
+		}
+		_, err = io.ReadAll(answer.Body)
+		if got := answer.Trailer; err != nil || got.Get("Grpc-Status") != "16" || got.Get("Grpc-Message") != "the token has expired" {
+			return fmt.Errorf("%w, then %v", err, got)
+		}
+		return nil
+	})
 }
 
 // What ends a session ends what it has opened.
@@ -280,6 +323,7 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			closes := make(chan websocket.CloseError, 1)
 			w, store, _ := shortly(t, 0, steady(closes), streamMax("none"))
 			token := w.token("alice")
@@ -292,7 +336,7 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 			}
 			began := time.Now()
 			if !tc.ends {
-				for time.Since(began) < 1500*time.Millisecond {
+				for time.Since(began) < time.Second {
 					if _, _, err := socket.Read(t.Context()); err != nil {
 						t.Fatalf("it ends: %v", err)
 					}
@@ -335,7 +379,12 @@ func TestWhenTheGatewayStops(t *testing.T) {
 }
 
 func TestAnIdleWebSocket(t *testing.T) {
-	pause := 300 * time.Millisecond
+	t.Parallel()
+	atSomePace(t, 300*time.Millisecond, idleSocket)
+}
+
+func idleSocket(t *testing.T, pause time.Duration) error {
+	t.Helper()
 	closes := make(chan websocket.CloseError, 2)
 	quiet := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/public/quiet" {
@@ -351,13 +400,19 @@ func TestAnIdleWebSocket(t *testing.T) {
 	talking := w.socket("/public/talking", "")
 	for end := time.Now().Add(3 * pause); time.Now().Before(end); {
 		if _, _, err := talking.Read(t.Context()); err != nil {
-			t.Fatalf("one that talks ends: %v", err)
+			return fmt.Errorf("one that talks ends: %w", err)
 		}
 	}
+	return nil
 }
 
 // A close frame of ours never falls into a frame of the backend's.
 func TestACloseFrameWaitsForTheFrameThatIsPassing(t *testing.T) {
+	atSomePace(t, 50*time.Millisecond, closedWithinAFrame)
+}
+
+func closedWithinAFrame(t *testing.T, pause time.Duration) error {
+	t.Helper()
 	half, rest := make(chan struct{}), make(chan struct{})
 	addr := listen(t, func(conn net.Conn, from *bufio.Reader) {
 		if _, err := http.ReadRequest(from); err != nil {
@@ -386,12 +441,13 @@ func TestACloseFrameWaitsForTheFrameThatIsPassing(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	gateway.EndStreams()
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(pause) // until it wants to say so
 	close(rest)
 	got, _ := io.ReadAll(from)
 	if want := "llo\x88\x19\x03\xe9the gateway is stopping"; string(got) != want {
-		t.Errorf("got  %q\nwant %q", got, want)
+		return fmt.Errorf("got  %q\nwant %q", got, want)
 	}
+	return nil
 }
 
 // What a client sends before it is answered is not lost.

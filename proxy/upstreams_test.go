@@ -19,8 +19,8 @@ import (
 )
 
 func TestTimeoutsOfRoutesAndRules(t *testing.T) {
-	const pause = 300 * time.Millisecond
-	brief, long, none := 50*time.Millisecond, time.Minute, time.Duration(0)
+	const pause = 200 * time.Millisecond
+	brief, long, none := 50*time.Millisecond, 2*time.Minute, time.Duration(0)
 	for _, tc := range []struct {
 		name                  string
 		upstream, route, rule *time.Duration // of first_byte
@@ -35,9 +35,13 @@ func TestTimeoutsOfRoutesAndRules(t *testing.T) {
 		{"the rule has the route's", &long, &brief, nil, 504},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			late := pause
+			if tc.status == 504 {
+				late = soon
+			}
 			w := open(t, func(w http.ResponseWriter, r *http.Request) {
 				select {
-				case <-time.After(pause):
+				case <-time.After(late):
 				case <-r.Context().Done():
 				}
 				_, _ = io.WriteString(w, "late")

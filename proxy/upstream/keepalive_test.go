@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -78,6 +79,10 @@ func TestAPostIsNeverSentTwice(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosedBeforeTheBackendClosesThem(t *testing.T) {
+	atSomePace(t, 50*time.Millisecond, idleConnectionsAreClosed(t))
+}
+
+func idleConnectionsAreClosed(t *testing.T) func(keepAlive time.Duration) error {
 	var connections atomic.Int32
 	address := listen(t, func(conn net.Conn) {
 		connections.Add(1)
@@ -89,21 +94,24 @@ func TestIdleConnectionsAreClosedBeforeTheBackendClosesThem(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
 		}
 	})
-	keepAlive := 50 * time.Millisecond
-	up, err := upstream.New("app", upstream.Config{URL: "http://" + address, KeepAlive: &keepAlive}, upstream.Parts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, pause := range []time.Duration{0, 0, 6 * keepAlive} {
-		time.Sleep(pause)
-		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app/", nil)
-		answer, err := send(t, up, request)
+	return func(keepAlive time.Duration) error {
+		connections.Store(0)
+		up, err := upstream.New("app", upstream.Config{URL: "http://" + address, KeepAlive: &keepAlive}, upstream.Parts{})
 		if err != nil {
-			t.Fatalf("request %d: %v", i, err)
+			t.Fatal(err)
 		}
-		_ = answer.Body.Close()
-	}
-	if got := connections.Load(); got != 2 {
-		t.Errorf("%d connections, want 2: one kept for the second request, one after the pause", got)
+		for i, pause := range []time.Duration{0, 0, 6 * keepAlive} {
+			time.Sleep(pause)
+			request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app/", nil)
+			answer, err := send(t, up, request)
+			if err != nil {
+				t.Fatalf("request %d: %v", i, err)
+			}
+			_ = answer.Body.Close()
+		}
+		if got := connections.Load(); got != 2 {
+			return fmt.Errorf("%d connections, want 2: one kept for the second request, one after the pause", got)
+		}
+		return nil
 	}
 }

@@ -360,6 +360,14 @@ func tours(t testing.TB, s species) (standard, direct string) {
 		}
 		standard = tour(t, s, "standard")
 	}
+	// Where time is bounded, a machine that is slow for a moment may be late.
+	bounded := s.cfg.KeepAlive != nil || s.cfg.Timeouts != (upstream.Timeouts{})
+	for range 5 {
+		if standard == direct || !bounded {
+			break
+		}
+		standard, direct = tour(t, s, "standard"), tour(t, s, "direct")
+	}
 	return standard, direct
 }
 
