@@ -170,7 +170,7 @@ func (y *yard) leave(ctx context.Context, s settings, file string, g *special, e
 		names = append(names, fmt.Sprint("unusable-", i), fmt.Sprint("new-", i))
 	}
 	for i, name := range names {
-		if e := g.tell(ctx, file, "", nil, "user", "delete", name, "--yes"); e != nil && i < 2 {
+		if e := g.tell(ctx, file, "", nil, "user", "delete", name); e != nil && i < 2 {
 			err = errors.Join(err, e)
 		}
 	}
