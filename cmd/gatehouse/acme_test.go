@@ -78,7 +78,7 @@ routes: [{ to: app, auth: public }]
 				t.Fatalf("no root in %q", text)
 			}
 			client := func(name string) *http.Client {
-				return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+				return &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 					DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: name},
 				}}
 			}
@@ -86,7 +86,7 @@ routes: [{ to: app, auth: public }]
 			get := func() {
 				t.Helper()
 				var answer *http.Response
-				for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+				for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 					in, _ := http.NewRequest("GET", "https://"+secure, nil)
 					in.Host = "app.example.com"
 					if answer, err = client("app.example.com").Do(in); err == nil {

@@ -85,7 +85,7 @@ func (s *site) raw(t *testing.T, target, token string, headers ...string) (int, 
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 	authorization := ""
 	if token != "" {
 		authorization = "Authorization: Bearer " + token + "\r\n"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,7 +109,7 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-ended
 		}
@@ -115,7 +117,7 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), out)
 		}
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		network := "tcp"
 		if strings.HasPrefix(address, "/") {
 			network = "unix"
@@ -141,19 +143,37 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 // to clients: between now and when somebody listens, nobody takes it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+(int64(os.Getpid())*37+portsTaken.Add(1))%12_000)
-		if listener, err := net.Listen("tcp", address); err == nil {
-			_ = listener.Close()
-			return address
-		}
+	address, err := findAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free between 20000 and 32000")
-	return ""
+	return address
 }
 
-// portsTaken is how many freeAddress has looked at.
-var portsTaken atomic.Int64
+func findAddress() (string, error) {
+	for range 1000 {
+		port := 20_000 + (int64(os.Getpid())*37+portsTaken.Add(1))%12_000
+		if runtime.GOOS == "linux" { // other test programs do the same at the same time: this name is ours until we end
+			name, err := net.Listen("unix", fmt.Sprintf("@gatehouse-test-port-%d", port))
+			if err != nil {
+				continue
+			}
+			portsHeld.Store(port, name)
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			_ = listener.Close()
+			return address, nil
+		}
+	}
+	return "", errors.New("no port is free between 20000 and 32000")
+}
+
+// portsTaken is how many findAddress has looked at, and portsHeld what keeps others off them.
+var (
+	portsTaken atomic.Int64
+	portsHeld  sync.Map
+)
 
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
@@ -183,7 +203,7 @@ routes:
       - { path: /public/*, auth: public }
       - { path: /maybe/*, auth: optional }
       - { path: /admin/*, auth: { groups: [staff] } }
-      - { path: /short/*, stream_max: 700ms }
+      - { path: /short/*, stream_max: 2s }
       - { path: /files/*, auth: public, encoded_slash: keep }
       - { path: /files/admin/*, auth: { groups: [staff] } }
   - to: app
@@ -264,7 +284,7 @@ func (r *reply) decode(t *testing.T, status int, into any) {
 // do sends one request whose path arrives as written and whose headers keep their spelling.
 func (s *site) do(t *testing.T, method, path, body string, header http.Header) *reply {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	in, err := http.NewRequestWithContext(ctx, method, "http://"+s.address, strings.NewReader(body))
 	if err != nil {

@@ -177,7 +177,7 @@ func TestDemoLinesInAShell(t *testing.T) {
 		}
 	}
 	printed, _ := startDemo(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	script := "set -e\n"
 	for _, line := range printed {

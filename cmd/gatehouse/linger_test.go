@@ -37,7 +37,7 @@ func TestWhoClosesHearsTheAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		_, err = fmt.Fprintf(conn, "POST %s HTTP/%s\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", c.path, c.version, c.length, strings.Repeat("x", c.sent))
 		if err != nil {
 			t.Errorf("%s: it was not let finish: %v", c.name, err)

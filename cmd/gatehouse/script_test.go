@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,11 +35,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GATEHOUSE_LOG_LEVEL", os.Getenv("GATEHOUSE_LOG_LEVEL"))
 			env.Setenv(isolationVariable, os.Getenv(isolationVariable))
 			env.Values[slowAnswers{}] = make(chan chan slowAnswer, 1)
+			env.Values[slowRequests{}] = &slowly{arrived: make(chan struct{}, 10), released: make(chan struct{}, 10)}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"backend": scriptBackend, "certificate": scriptCertificate, "port": scriptPort, "taken": scriptTaken, "ready": scriptReady,
-			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "slow": scriptSlow, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "hangup": scriptHangup, "member": scriptMember,
+			"expand": scriptExpand, "http": scriptHTTP, "login": scriptLogin, "await": scriptAwait, "until": scriptUntil, "repeat": scriptRepeat, "slow": scriptSlow, "stopping": scriptStopping, "release": scriptRelease, "answered": scriptAnswered, "sleep": scriptSleep, "terminate": scriptTerminate, "hangup": scriptHangup, "member": scriptMember,
 		},
 	})
 }
@@ -53,11 +55,16 @@ func scriptExpand(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // backend NAME runs a backend until the script ends and puts its address into
-// $NAME. It answers with what it received. GET /slow takes a second.
+// $NAME. It answers with what it received. GET /slow takes until release, or until the client has gone.
 func scriptBackend(ts *testscript.TestScript, _ bool, args []string) {
+	slow := ts.Value(slowRequests{}).(*slowly)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 		if in.URL.Path == "/slow" {
-			time.Sleep(time.Second)
+			slow.arrived <- struct{}{}
+			select {
+			case <-slow.released:
+			case <-in.Context().Done():
+			}
 		}
 		fmt.Fprintf(w, "%s %s\nhost: %s\n", in.Method, in.RequestURI, in.Host)
 		for _, name := range slices.Sorted(maps.Keys(in.Header)) {
@@ -78,10 +85,9 @@ func scriptCertificate(ts *testscript.TestScript, _ bool, args []string) {
 
 // port NAME puts an address into $NAME on which nothing listens.
 func scriptPort(ts *testscript.TestScript, _ bool, args []string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := findAddress()
 	ts.Check(err)
-	ts.Setenv(args[0], listener.Addr().String())
-	ts.Check(listener.Close())
+	ts.Setenv(args[0], address)
 }
 
 // taken NAME puts an address into $NAME on which another program listens.
@@ -109,6 +115,11 @@ func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 // http METHOD URL [HEADER...] prints the status and the body. A last argument that
 // begins with @ is sent as a form.
 func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	fmt.Fprint(ts.Stdout(), exchanged(ts, args))
+}
+
+// exchanged is what http prints.
+func exchanged(ts *testscript.TestScript, args []string) string {
 	var body io.Reader
 	header := http.Header{}
 	if last := args[len(args)-1]; strings.HasPrefix(last, "@") {
@@ -121,7 +132,7 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	status, text, err := exchange(args[0], args[1], header, body)
 	ts.Check(err)
-	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", status, text)
+	return fmt.Sprintf("%d\n%s\n", status, text)
 }
 
 func exchange(method, target string, header http.Header, body io.Reader) (status int, text string, err error) {
@@ -130,7 +141,7 @@ func exchange(method, target string, header http.Header, body io.Reader) (status
 		return 0, "", err
 	}
 	out.Header = header
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Minute}
 	answer, err := client.Do(out)
 	if err != nil {
 		return 0, "", err
@@ -173,7 +184,7 @@ func scriptMember(ts *testscript.TestScript, _ bool, args []string) {
 
 // await STATUS URL waits until a GET with $ACCESS answers the status.
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		status, text, err := exchange("GET", args[1], http.Header{"Authorization": {"Bearer " + ts.Getenv("ACCESS")}}, nil)
 		ts.Check(err)
 		if fmt.Sprint(status) == args[0] {
@@ -181,6 +192,36 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("still %d: %s", status, text)
+		}
+	}
+}
+
+// until REGEXP METHOD URL [HEADER...] is http that is done again until the answer matches.
+func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		got := exchanged(ts, args[1:])
+		if want.MatchString(got) {
+			fmt.Fprint(ts.Stdout(), got)
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("there is still no %s in %s", want, got)
+		}
+	}
+}
+
+// repeat REGEXP PROGRAM [ARGUMENT...] runs a program until what it prints matches.
+func scriptRepeat(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		got := ts.ReadFile("stdout")
+		if want.MatchString(got) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("there is still no %s in %s", want, got)
 		}
 	}
 }
@@ -200,10 +241,39 @@ func scriptSlow(ts *testscript.TestScript, _ bool, args []string) {
 		answer <- slowAnswer{status, text, err}
 	}()
 	ts.Value(slowAnswers{}).(chan chan slowAnswer) <- answer
-	time.Sleep(300 * time.Millisecond)
+	select {
+	case <-ts.Value(slowRequests{}).(*slowly).arrived:
+	case <-time.After(60 * time.Second):
+		ts.Fatalf("it does not arrive at the backend")
+	}
 }
 
-type slowAnswers struct{}
+// stopping ADDRESS waits until nobody listens there any more.
+func scriptStopping(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", args[0])
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		if time.Now().After(deadline) {
+			ts.Fatalf("somebody listens on %s", args[0])
+		}
+	}
+}
+
+// release has the backend answer a request that slow has begun.
+func scriptRelease(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(slowRequests{}).(*slowly).released <- struct{}{}
+}
+
+// slowly is how the requests that slow has begun, and the backend, wait for each other.
+type slowly struct{ arrived, released chan struct{} }
+
+type (
+	slowAnswers  struct{}
+	slowRequests struct{}
+)
 
 // answered STATUS TEXT waits for the answer to the request that slow has begun.
 func scriptAnswered(ts *testscript.TestScript, neg bool, args []string) {
@@ -224,10 +294,19 @@ func scriptHangup(ts *testscript.TestScript, _ bool, _ []string) {
 	time.Sleep(500 * time.Millisecond) // until it has looked
 }
 
-// terminate sends SIGTERM to the last program started in the background.
-func scriptTerminate(ts *testscript.TestScript, _ bool, _ []string) {
+// terminate sends SIGTERM to the last program started in the background; terminate again does
+// so until it has ended, since two that come before it looks are one.
+func scriptTerminate(ts *testscript.TestScript, _ bool, args []string) {
 	running := ts.BackgroundCmds()
-	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+	process := running[len(running)-1].Process
+	err := process.Signal(syscall.SIGTERM)
+	ts.Check(err)
+	if len(args) == 0 || args[0] != "again" {
+		return
+	}
+	for deadline := time.Now().Add(30 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		err = process.Signal(syscall.SIGTERM)
+	}
 }
 
 // sleep DURATION is for what cannot be seen from outside.

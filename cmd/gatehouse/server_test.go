@@ -21,19 +21,20 @@ import (
 	"gatehouse/tokens"
 )
 
-// launchPublic makes a server in this process, in front of a backend, with everything public.
-func launchPublic(t *testing.T, backend http.Handler) (s *server, address string) {
+// launchPublic makes a server in this process, in front of a backend, with everything public,
+// and with some settings of the section server, each with a comma behind it.
+func launchPublic(t *testing.T, backend http.Handler, settings ...string) (s *server, address string) {
 	t.Helper()
 	upstream := httptest.NewServer(backend)
 	t.Cleanup(upstream.Close)
 	path := filepath.Join(t.TempDir(), "gatehouse.yaml")
 	text := fmt.Sprintf(`
-server: { listen: "127.0.0.1:0", max_header_bytes: 4KiB, max_uri: 4KiB, read_header_timeout: 300ms, idle_timeout: 300ms, drain: { timeout: 5s } }
+server: { listen: "127.0.0.1:0", max_header_bytes: 4KiB, max_uri: 4KiB, %sdrain: { timeout: 3m } }
 store: { dsn: gatehouse.db }
 tokens: { keys: [{ kid: a, alg: HS256, secret: "0123456789abcdef0123456789abcdef" }] }
 upstreams: { app: { url: %q } }
 routes: [{ to: app, auth: public }]
-`, upstream.URL)
+`, strings.Join(settings, " "), upstream.URL)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func ending(t *testing.T, stop context.CancelFunc, served <-chan error) (took ti
 	select {
 	case err := <-served:
 		return time.Since(began), err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the server does not end")
 		return 0, nil
 	}
@@ -97,8 +98,7 @@ func TestAWebSocketIsClosedWhenTheServerStops(t *testing.T) {
 		_, _, err := socket.Read(context.Background())
 		closed <- err
 	}()
-	took, err := ending(t, stop, served)
-	if err != nil || took > 20*time.Second {
+	if took, err := ending(t, stop, served); err != nil {
 		t.Errorf("serve ended with %v after %v", err, took)
 	}
 	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusGoingAway {
@@ -139,31 +139,32 @@ func TestEventsDoNotFailTheExit(t *testing.T) {
 }
 
 func TestClientsThatTakeTooLongOrTooMuch(t *testing.T) {
-	s, address := launchPublic(t, http.NotFoundHandler())
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.serve(ctx) }()
-	defer func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
-	for name, test := range map[string]struct{ sent, want string }{
-		"a head that never ends":         {"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", ""},
-		"nothing at all":                 {"", ""},
-		"no second request":              {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 "},
-		"headers without measure":        {"GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 10<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
-		"a target without a measure":     {"GET /" + strings.Repeat("x", 5<<10) + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 414 "},
-		"a head that is read no further": {"GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 100<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
+	const hasty, idle = "read_header_timeout: 300ms, idle_timeout: 300ms,", "idle_timeout: 300ms,"
+	for name, test := range map[string]struct{ settings, sent, want string }{
+		"a head that never ends":         {hasty, "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", ""},
+		"nothing at all":                 {hasty, "", ""},
+		"no second request":              {idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 "},
+		"headers without measure":        {idle, "GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 10<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
+		"a target without a measure":     {"", "GET /" + strings.Repeat("x", 5<<10) + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 414 "},
+		"a head that is read no further": {"", "GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + strings.Repeat("x", 100<<10) + "\r\n\r\n", "HTTP/1.1 431 "},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s, address := launchPublic(t, http.NotFoundHandler(), test.settings)
+			ctx, stop := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- s.serve(ctx) }()
+			defer func() {
+				stop()
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+			}()
 			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = io.WriteString(conn, test.sent)
 			got, err := io.ReadAll(conn) // until the server closes the connection
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -185,9 +186,10 @@ func TestAServerWhoseListenerBreaks(t *testing.T) {
 }
 
 func TestTheBodyOfALoginMayNotTakeForEver(t *testing.T) {
+	began := time.Now()
 	endpoints := hasten([]tokens.Endpoint{{Path: "/api/token/", Handler: http.HandlerFunc(func(_ http.ResponseWriter, in *http.Request) {
 		body := in.Body.(*hastenedBody)
-		if left := time.Until(body.until); left > bodyTime || left < bodyTime-time.Second {
+		if left := time.Until(body.until); left > bodyTime || left < bodyTime-time.Since(began) {
 			t.Errorf("the body has %v, want %v", left, bodyTime)
 		}
 		body.until = time.Now().Add(-time.Millisecond)

@@ -118,7 +118,7 @@ func (s *sequence) play(t *testing.T, x inquiry, line string) {
 		}
 		// What was changed in another process counts within about a second.
 		view := words[0] == "view" || words[0] == "behind"
-		if !view || !s.changed || tries == 50 || s.agree(x, requests[1], answers) {
+		if !view || !s.changed || tries == 300 || s.agree(x, requests[1], answers) {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -196,14 +196,14 @@ func (w *wire) ask(r request) (response, error) {
 
 func (w *wire) exchange(r request) (response, error) {
 	if w.conn == nil {
-		conn, err := net.DialTimeout("tcp", w.address, 10*time.Second)
+		conn, err := net.DialTimeout("tcp", w.address, time.Minute)
 		if err != nil {
 			return response{}, err
 		}
 		w.conn, w.in = conn, bufio.NewReader(conn)
 	}
 	got := response{asked: time.Now()}
-	_ = w.conn.SetDeadline(got.asked.Add(30 * time.Second))
+	_ = w.conn.SetDeadline(got.asked.Add(time.Minute))
 	_, sent := io.WriteString(w.conn, r.text())
 	answer, err := http.ReadResponse(w.in, &http.Request{Method: r.method})
 	if err != nil {
