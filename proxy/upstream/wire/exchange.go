@@ -13,11 +13,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gatehouse/proxy/socket"
 )
 
 // conn is a connection. One request at a time uses it, or the pool has it.
 type conn struct {
 	net  net.Conn
+	io   io.ReadWriter // net, or its stream
 	of   *Transport
 	br   *bufio.Reader
 	bw   *bufio.Writer
@@ -29,6 +32,7 @@ type conn struct {
 	wrote  bool      // something of this request
 	used   bool      // by a request before this one
 
+	stream *socket.Stream  // of net; nil: there is none
 	raw    syscall.RawConn // nil: it cannot be looked at, and is not used again
 	peeked error           // what look has seen
 	look   func(fd uintptr)
@@ -36,7 +40,10 @@ type conn struct {
 }
 
 func (t *Transport) newConn(n net.Conn) *conn {
-	c := &conn{net: n, of: t}
+	c := &conn{net: n, io: n, of: t, stream: socket.Of(n)}
+	if c.stream != nil {
+		c.io = c.stream
+	}
 	c.br, c.bw = bufio.NewReader(c), bufio.NewWriter(c)
 	c.hang = func() { _ = n.Close() }
 	c.watchable()
@@ -51,7 +58,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.limit {
 		p = p[:c.limit]
 	}
-	n, err := c.net.Read(p)
+	n, err := c.io.Read(p)
 	if err == io.EOF { //nolint:errorlint // io.Reader's own
 		c.sawEnd = true
 	}
@@ -61,7 +68,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Write is for bw.
 func (c *conn) Write(p []byte) (int, error) {
-	n, err := c.net.Write(p)
+	n, err := c.io.Write(p)
 	if n > 0 {
 		c.wrote = true
 	}

@@ -32,6 +32,9 @@ func (c *conn) watchable() {
 
 // silent tells whether the connection stands and nothing has arrived on it.
 func (c *conn) silent() bool {
+	if c.stream != nil {
+		return c.stream.Silent()
+	}
 	if c.raw == nil {
 		return false
 	}

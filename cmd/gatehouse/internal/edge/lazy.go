@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gatehouse/proxy/socket"
 )
 
 // watchAfter is how long a request takes, up to twice, before anybody looks whether its
@@ -25,6 +27,7 @@ const watchAfter = 100 * time.Millisecond
 // has left by then has its request canceled, as net/http would.
 type lazyConn struct {
 	net.Conn
+	stream *socket.Stream // Conn's reads and writes; nil: its own
 	of     *watch
 	cancel context.CancelFunc // what this connection asks for; nil: nobody watches
 
@@ -126,7 +129,7 @@ func (c *lazyConn) Read(p []byte) (int, error) {
 	}
 	c.read.waiting.Add(1)
 	c.mu.Unlock()
-	n, err := c.Conn.Read(p)
+	n, err := c.receive(p)
 	c.read.waiting.Add(-1)
 	return n, err
 }
@@ -162,9 +165,31 @@ func (c *lazyConn) Write(p []byte) (int, error) {
 	}
 	c.write.waiting.Add(1)
 	c.mu.Unlock()
-	n, err := c.Conn.Write(p)
+	n, err := c.send(p)
 	c.write.waiting.Add(-1)
 	return n, err
+}
+
+func (c *lazyConn) receive(p []byte) (int, error) {
+	if c.stream != nil {
+		return c.stream.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *lazyConn) send(p []byte) (int, error) {
+	if c.stream != nil {
+		return c.stream.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// streamOf is what is below a connection, where nothing between them changes bytes.
+func streamOf(conn net.Conn) *socket.Stream {
+	if place, ok := conn.(*boundConn); ok {
+		conn = place.Conn
+	}
+	return socket.Of(conn)
 }
 
 // Close also ends what the connection has asked for, as net/http would by its watching.
@@ -214,7 +239,7 @@ func (c *lazyConn) look() (again bool) {
 // watch reads one byte, which the next Read returns. Where there is none because
 // the client has left, and its request is still under way, that is canceled.
 func (c *lazyConn) watch() {
-	n, err := c.Conn.Read(c.room[:])
+	n, err := c.receive(c.room[:])
 	c.mu.Lock()
 	c.watching = false
 	if n > 0 {
@@ -286,7 +311,7 @@ func (l *lazyListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &lazyConn{Conn: accepted, of: l.watch}
+	c := &lazyConn{Conn: accepted, stream: streamOf(accepted), of: l.watch}
 	c.over.L = &c.mu
 	l.watch.mu.Lock()
 	defer l.watch.mu.Unlock()
