@@ -17,6 +17,8 @@ const restAfter = 2 * time.Second
 // for it. The error is that somebody else than a [Worker] has written in, or that out is gone.
 // A do that panics answers nothing, which is the empty message.
 func Serve(in io.Reader, out io.Writer, parallel int, do func(request []byte) []byte) error {
+	in, release := polled(in)
+	defer release()
 	s := &server{out: out, do: do, places: make(chan struct{}, max(1, parallel)), broken: make(chan error, 1)}
 	s.rest = time.AfterFunc(restAfter, s.giveBack)
 	defer s.rest.Stop()

@@ -324,6 +324,8 @@ func TestWhoGoesAwayDoesNotWait(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// One thread is told, and tells the others when it has its turn.
+	until(t, "all of it has stopped", func() bool { return stopped(pid) })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	done := make(chan struct{})
@@ -339,6 +341,18 @@ func TestWhoGoesAwayDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
+}
+
+// stopped tells whether every thread of a process has stopped. The state is behind the name, which is in parentheses.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err == nil && !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" T")) {
+			return false
+		}
+	}
+	return len(threads) > 0
 }
 
 func TestCloseLeavesNobody(t *testing.T) {
