@@ -1,11 +1,12 @@
-//go:build !linux || race
+//go:build !linux || 386 || race
 
 package socket
 
 import "net"
 
-// Stream is for Linux. What other systems have in its place differs; and the race detector
-// must see which call of package net comes before which.
+// Stream is for Linux. What other systems have in its place differs, as on 386, which has
+// one system call for all of sockets; and the race detector must see which call of package
+// net comes before which.
 type Stream struct{ net.Conn }
 
 // Of returns nil: the connection is to be used as it is.
