@@ -52,6 +52,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveBackend(ctx, args[1])
 		case "be-bare":
 			return serveBare(ctx, args[1])
+		case "be-floor":
+			return serveFloor(ctx, args[1])
 		case "be-hang":
 			return serveHang(ctx, args[1])
 		case "be-attacker":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -141,7 +142,7 @@ func (y *yard) costs(ctx context.Context, s settings, out io.Writer, cells []cel
 		base := measured[i][names[0]]
 		for _, name := range names {
 			if toOwn {
-				base = measured[0][name]
+				base = measured[0][cmp.Or(y.find(name).beside, name)]
 			}
 			line += " " + entry(measured[i][name], base) + " |"
 		}
@@ -235,11 +236,24 @@ func (y *yard) refused(ctx context.Context, s settings, out io.Writer) error {
 		{fmt.Sprintf("%d forged tokens", many), "HS256", forged, 401, nil},
 		{"proxied again", "HS256", [][]byte{good}, 200, nil},
 	}
+	floors, err := y.refusers(ctx)
+	if err != nil {
+		return err
+	}
+	before := y.subjects
+	y.subjects = slices.Concat(before, floors)
+	defer func() {
+		y.subjects = before
+		for _, floor := range floors {
+			floor.stop()
+		}
+	}()
 	fmt.Fprintf(out, "\n## Refused requests, rounds: %d\n\n", s.rounds)
 	return y.costs(ctx, s, out, cells, true, func(c cell) []*subject {
 		var who []*subject
 		for _, subject := range y.subjects {
-			if c.status == 200 || subject.checks(c.algorithm) {
+			isFloor := slices.Contains(floors, subject)
+			if c.status == 200 && !isFloor || subject.checks(c.algorithm) || isFloor && slices.Contains([]string{"no token", "expired"}, c.name) {
 				who = append(who, subject)
 			}
 		}

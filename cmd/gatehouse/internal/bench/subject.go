@@ -23,6 +23,7 @@ type subject struct {
 	cmd     *exec.Cmd
 	output  bytes.Buffer
 	ended   chan struct{}
+	beside  string // the subject whose first cell its costs are a part of; "": its own
 }
 
 // yard is where everything stands.
