@@ -15,6 +15,7 @@ type recorder struct {
 	http.ResponseWriter
 	deadline deadliner     // nil: the connection knows none
 	patience time.Duration // for each part of the answer
+	now      time.Time     // for an answer that is given at once; zero: the clock is asked
 	in       *http.Request
 	body     *body     // of the request; nil: none, or nobody reads it
 	status   int       // 0: nothing yet
@@ -56,7 +57,11 @@ func (r *recorder) wait(patience time.Duration) {
 	}
 	var until time.Time
 	if patience > 0 {
-		until = time.Now().Add(patience)
+		now := r.now
+		if now.IsZero() {
+			now = time.Now()
+		}
+		until = now.Add(patience)
 		if until.Sub(r.until) < patience/patienceGrain && !r.until.IsZero() {
 			return // what is set is near enough
 		}
@@ -131,7 +136,7 @@ func (r *recorder) answered() int {
 // logAccess writes the line of the access log: what was asked, what was decided
 // and why, what came of it. No query, no token, and no header but those of log.headers: a
 // log is read by many.
-func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *recorder, took time.Duration) {
+func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *recorder, ended time.Time, took time.Duration) {
 	ctx := in.Context()
 	if !g.logger.Enabled(ctx, slog.LevelInfo) {
 		return
@@ -184,7 +189,7 @@ func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *
 		attrs = append(attrs, g.loggedHeaders(in.Header))
 	}
 	room.attrs = attrs
-	g.access.write(ctx, g.logger, room)
+	g.access.write(ctx, g.logger, ended, room)
 }
 
 // loggedHeaders are those of log.headers that the request has.

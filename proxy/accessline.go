@@ -27,6 +27,7 @@ type accessLog struct {
 type accessRoom struct {
 	attrs []slog.Attr
 	line  []byte
+	clock lineClock
 }
 
 func (l *accessLog) room() *accessRoom {
@@ -36,11 +37,10 @@ func (l *accessLog) room() *accessRoom {
 	return &accessRoom{attrs: make([]slog.Attr, 0, 24), line: make([]byte, 0, 1<<10)}
 }
 
-// write writes the line in room, and takes room back.
-func (l *accessLog) write(ctx context.Context, logger *slog.Logger, room *accessRoom) {
-	now := time.Now()
+// write writes the line of that moment in room, and takes room back.
+func (l *accessLog) write(ctx context.Context, logger *slog.Logger, now time.Time, room *accessRoom) {
 	if l.lines != nil {
-		room.line = appendLine(room.line[:0], now, requestLine, room.attrs)
+		room.line = room.clock.appendLine(room.line[:0], now, requestLine, room.attrs)
 		l.lines.TakeLine(room.line)
 	} else {
 		// Not by the logger: it would find out which line of ours this is, and nobody wants to know.
@@ -58,10 +58,47 @@ func (l *accessLog) write(ctx context.Context, logger *slog.Logger, room *access
 // requestLine is the message of each line.
 const requestLine = "request"
 
+// lineClock remembers how the second of the line before is written. Calendars and time
+// zones take as long as the rest of a line.
+type lineClock struct {
+	second  int64 // since 1970
+	zone    *time.Location
+	upTo    [len("2006-01-02T15:04:05")]byte // nil zone: nothing is remembered
+	behind  [len("+00:00")]byte
+	behinds int
+}
+
+// appendTime is time.RFC3339Nano.
+func (c *lineClock) appendTime(b []byte, at time.Time) []byte {
+	if second := at.Unix(); c.zone == nil || c.second != second || c.zone != at.Location() {
+		var room [len(time.RFC3339)]byte
+		text := at.AppendFormat(room[:0], time.RFC3339)
+		if len(text) > len(c.upTo)+len(c.behind) || at.Year() > 9999 || at.Year() < 0 {
+			return at.AppendFormat(b, time.RFC3339Nano)
+		}
+		c.second, c.zone = second, at.Location()
+		c.behinds = copy(c.behind[:], text[copy(c.upTo[:], text):])
+	}
+	b = append(b, c.upTo[:]...)
+	if nano := at.Nanosecond(); nano > 0 {
+		var digits [len(".000000000")]byte
+		digits[0] = '.'
+		end := 0
+		for i := len(digits) - 1; i > 0; i-- {
+			digits[i] = byte('0' + nano%10)
+			if nano /= 10; end == 0 && digits[i] != '0' {
+				end = i + 1
+			}
+		}
+		b = append(b, digits[:end]...)
+	}
+	return append(b, c.behind[:c.behinds]...)
+}
+
 // appendLine is what slog.JSONHandler writes of a record at level info.
-func appendLine(b []byte, at time.Time, message string, attrs []slog.Attr) []byte {
+func (c *lineClock) appendLine(b []byte, at time.Time, message string, attrs []slog.Attr) []byte {
 	b = append(b, `{"time":"`...)
-	b = at.Round(0).AppendFormat(b, time.RFC3339Nano)
+	b = c.appendTime(b, at)
 	b = append(b, `","level":"INFO","msg":`...)
 	b = appendText(b, message)
 	for i := range attrs {

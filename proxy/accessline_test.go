@@ -21,6 +21,7 @@ func TestAnAccessLineIsThatOfSlog(t *testing.T) {
 		lines = append(lines, []slog.Attr{slog.Float64("duration_ms", number), slog.Int64("bytes", int64(math.Mod(number, 1e9))), slog.Int("status", -1), slog.Bool("b", number > 1)})
 	}
 	lines = append(lines, nil, []slog.Attr{slog.Any("other", []string{"a", "<b>"}), slog.Uint64("u", math.MaxUint64)})
+	var clock lineClock // of all of them: it must not mix them up
 	for _, at := range []time.Time{time.Now(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2026, 1, 2, 3, 4, 5, 120_000_000, time.FixedZone("", 3600))} {
 		for _, attrs := range lines {
 			var want bytes.Buffer
@@ -29,8 +30,24 @@ func TestAnAccessLineIsThatOfSlog(t *testing.T) {
 			if err := slog.NewJSONHandler(&want, nil).Handle(t.Context(), record); err != nil {
 				t.Fatal(err)
 			}
-			if got := appendLine(nil, at, "request", attrs); string(got) != want.String() {
+			if got := clock.appendLine(nil, at, "request", attrs); string(got) != want.String() {
 				t.Errorf("got  %s\nwant %s", got, want.String())
+			}
+		}
+	}
+}
+
+// The time of each line is that of the moment, whatever the line before was.
+func TestTheClockOfLinesIsThatOfTheLibrary(t *testing.T) {
+	var clock lineClock
+	base := time.Date(2026, 12, 31, 23, 59, 58, 0, time.UTC)
+	zones := []*time.Location{time.UTC, time.Local, time.FixedZone("", 3600), time.FixedZone("", -12600), time.FixedZone("", 5)}
+	for _, step := range []time.Duration{0, 1, 120_000_000, 999_999_999, time.Second, time.Second + 10, 2*time.Second - 1, 2 * time.Second, -time.Hour, 24 * time.Hour, -time.Nanosecond, 250 * 365 * 24 * time.Hour, -250 * 365 * 24 * time.Hour} {
+		for _, zone := range zones {
+			for _, at := range []time.Time{base.Add(step).In(zone), base.In(zone)} {
+				if got, want := string(clock.appendTime(nil, at)), at.Format(time.RFC3339Nano); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
 			}
 		}
 	}
@@ -40,7 +57,8 @@ func TestAnAccessLineIsThatOfSlog(t *testing.T) {
 func TestAnAccessLineAllocatesNothing(t *testing.T) {
 	attrs := []slog.Attr{slog.String("method", "GET"), slog.Float64("duration_ms", 1.25), slog.Int("status", 200)}
 	room, at := make([]byte, 0, 1<<10), time.Now()
-	if n := testing.AllocsPerRun(100, func() { room = appendLine(room[:0], at, "request", attrs) }); n > 0 {
+	var clock lineClock
+	if n := testing.AllocsPerRun(100, func() { room = clock.appendLine(room[:0], at, "request", attrs) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -56,8 +74,9 @@ func BenchmarkAccessLine(b *testing.B) {
 	b.Run("here", func(b *testing.B) {
 		b.ReportAllocs()
 		room := make([]byte, 0, 1<<10)
+		var clock lineClock
 		for b.Loop() {
-			room = appendLine(room[:0], at, "request", attrs)
+			room = clock.appendLine(room[:0], at, "request", attrs)
 		}
 	})
 	b.Run("slog", func(b *testing.B) {

@@ -72,7 +72,7 @@ func (g *Gateway) hold(in *http.Request, d *Decision, policy *route.Policy, foun
 			return nil
 		}
 		// On an optional route too: who says who they are must prove it.
-		return &Refusal{Reason: rejection.Reason, Answer: rejection.Answer(), policy: true}
+		return g.refuseToken(rejection)
 	}
 	if principal == nil {
 		return refuseUndecided(errors.New("the verifier named nobody"))

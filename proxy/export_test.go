@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"time"
+
+	"gatehouse/tokens/drf"
 )
 
 // NewBufferPool lends the benchmark the same buffers.
@@ -44,3 +46,14 @@ func Patience(pause time.Duration, rate, came int64, waited time.Duration) time.
 
 // Pacer is what each refusal of garbage waits for.
 func Pacer(n int, now func() time.Time) func() time.Duration { return newPacer(n, now).delay }
+
+// LeaveAnonymous leaves a refusal at a place, and returns what is sent when net/http writes
+// text.
+func LeaveAnonymous(i *Instead, text string) string {
+	answer := drf.Detail(http.StatusUnauthorized, "Authentication credentials were not provided.").Prepared()
+	i.left.Store(newWhole(answer))
+	if instead := i.Take([]byte(text)); instead != nil {
+		return string(instead)
+	}
+	return text
+}

@@ -98,13 +98,13 @@ func (p *pacer) batch(wait time.Duration) <-chan struct{} {
 // garbage is the reason of a refusal for what is no token, or has no good signature.
 const garbage = "token_invalid"
 
-// hold waits where it is due, or until the client has gone.
-func (p *pacer) hold(ctx context.Context, refusal *Refusal) {
+// hold has a request that came at a time wait where it is due, or until the client has gone.
+func (p *pacer) hold(ctx context.Context, refusal *Refusal, at time.Time) {
 	if p == nil || refusal.Reason != garbage {
 		return
 	}
 	passed := p.passed.Load()
-	if passed == 0 || p.now().Sub(p.began)-time.Duration(passed) > pacedFor {
+	if passed == 0 || at.Sub(p.began)-time.Duration(passed) > pacedFor {
 		return
 	}
 	wait := p.delay()

@@ -158,7 +158,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 	if parts.Verifier == nil {
 		faults = append(faults, errors.New("a gateway needs a verifier"))
 	} else {
-		g.challenges = newChallenges(parts.Verifier.Challenge())
+		g.challenges = newChallenges(parts.Verifier)
 		g.tokenHeader = newTokenHeader(parts.Verifier)
 		faults = append(faults, g.tokenHeader.fault(g.identity))
 		for _, headers := range g.identities {
@@ -216,9 +216,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 
 	became := outcome{decision: decisionAborted} // stays when forward panics
 	defer func() {
-		took := g.now().Sub(began)
+		ended := g.now()
+		took := ended.Sub(began)
 		g.measured.end(&d, became, out.answered(), took)
-		g.logAccess(in, &d, became, out, took)
+		g.logAccess(in, &d, became, out, ended, took)
 		if span != nil {
 			g.endTrace(span, in, &d, became, out)
 		}
@@ -227,7 +228,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		g.pacer.pass(began)
 		g.noteReported(&d)
 	} else {
-		g.pacer.hold(in.Context(), refusal)
+		g.pacer.hold(in.Context(), refusal, began)
 	}
 
 	switch {
@@ -236,6 +237,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		g.answerCheck(out, question, in, &d, refusal)
 	case refusal != nil:
 		leaveBody(w, in)
+		out.now = time.Now()
 		g.answer(out, in, &d, refusal)
 	case d.local != nil:
 		if d.cors != nil {
@@ -269,7 +271,9 @@ func (g *Gateway) answer(w http.ResponseWriter, in *http.Request, d *Decision, r
 		answerGRPC(w, refusal)
 		return
 	}
-	refusal.Answer.Write(w, in)
+	if out, ok := w.(*recorder); !ok || !refusal.whole.leave(out, in) {
+		refusal.Answer.Write(w, in)
+	}
 }
 
 // Close ends health checks and closes connections that no request is using.

@@ -37,7 +37,7 @@ func TestFieldsOfTheAccessLogAreDocumented(t *testing.T) {
 	}
 	out := newRecorder(httptest.NewRecorder(), in, 0)
 	out.ended = "idle"
-	g.logAccess(in, &everything, outcome{decisionRefused, "forbidden"}, out, time.Second)
+	g.logAccess(in, &everything, outcome{decisionRefused, "forbidden"}, out, time.Now(), time.Second)
 	var fields map[string]any
 	if err := json.Unmarshal(line.Bytes(), &fields); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
+	"gatehouse/tokens"
 	"gatehouse/tokens/drf"
 )
 
@@ -20,6 +21,7 @@ type Refusal struct {
 
 	// policy: it is the route's auth that refuses, and not the request that is malformed.
 	policy bool
+	whole  *whole // Answer as it is sent to nearly everybody; nil: it is made each time
 }
 
 // statusClientGone is what the log shows when nobody was left to read an answer.
@@ -75,12 +77,15 @@ type challenges struct {
 	challenge       string
 	refuseAnonymous *Refusal
 	refuseTwoValues *Refusal
+	rejected        map[*tokens.Rejection]*Refusal // of tokens, those that are always the same
 }
 
-func newChallenges(challenge string) challenges {
+func newChallenges(v *tokens.Verifier) challenges {
+	challenge := v.Challenge()
 	const twoValues = "Authorization header must contain two space-delimited values"
 	header := http.Header{"Www-Authenticate": {challenge}}
-	return challenges{
+	c := challenges{
+		rejected:        map[*tokens.Rejection]*Refusal{},
 		challenge:       challenge,
 		refuseAnonymous: refusal(http.StatusUnauthorized, "anonymous", "Authentication credentials were not provided.").with(header).byPolicy(),
 		refuseTwoValues: (&Refusal{
@@ -88,6 +93,21 @@ func newChallenges(challenge string) challenges {
 			Answer: drf.Coded(http.StatusUnauthorized, twoValues, "bad_authorization_header").Prepared(),
 		}).with(header).byPolicy(),
 	}
+	c.refuseAnonymous.whole = newWhole(c.refuseAnonymous.Answer)
+	for _, rejection := range v.Rejections() {
+		r := &Refusal{Reason: rejection.Reason, Answer: rejection.Answer(), policy: true}
+		r.whole = newWhole(r.Answer)
+		c.rejected[rejection] = r
+	}
+	return c
+}
+
+// refuseToken is for a token that is good for nobody.
+func (c challenges) refuseToken(rejection *tokens.Rejection) *Refusal {
+	if r := c.rejected[rejection]; r != nil {
+		return r
+	}
+	return &Refusal{Reason: rejection.Reason, Answer: rejection.Answer(), policy: true}
 }
 
 // refuseScope tells which scope would do (RFC 6750, section 3.1), so that a client

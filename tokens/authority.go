@@ -83,8 +83,9 @@ func New(cfg Config, parts Parts) (*Authority, error) {
 	}
 	a.verifier = &Verifier{
 		cfg: cfg, ring: ring, store: parts.Store, ownStore: cfg.User != userFromToken && parts.Store != nil, names: cfg.mapping(),
-		trusted: trusted, classes: cfg.accepted(), now: a.now, seen: newVerified(cfg.CacheBytes, parts.Metrics), late: newVerified(cfg.CacheBytes/latePart, nil), strangers: newGate(runtime.GOMAXPROCS(0)),
+		trusted: trusted, classes: cfg.accepted(), now: a.now, strangers: newGate(runtime.GOMAXPROCS(0)),
 	}
+	a.verifier.seen, a.verifier.late = newVerifieds(cfg.CacheBytes, parts.Metrics)
 	if parts.Before != nil {
 		for issuer, t := range trusted {
 			if before := parts.Before.verifier.trusted[issuer]; before != nil {

@@ -1,7 +1,7 @@
 package tokens
 
 // Remembers tells whether the token's next use costs no signature check.
-func (v *Verifier) Remembers(token string) bool { return v.seen.get(token) != nil }
+func (v *Verifier) Remembers(token string) bool { return v.seen.get(token, v.seen.hash(token)) != nil }
 
 // Remembered is how much is held: entries, and the bytes that are counted for them.
 func (v *Verifier) Remembered() (entries int, size int64) {
@@ -22,4 +22,4 @@ func (v *Verifier) Remembered() (entries int, size int64) {
 func (a *Authority) Look() error { return a.verifier.ring.look() }
 
 // KnowsLate tells whether a token is known to have expired.
-func (v *Verifier) KnowsLate(token string) bool { return v.late.get(token) != nil }
+func (v *Verifier) KnowsLate(token string) bool { return v.late.get(token, v.late.hash(token)) != nil }

@@ -42,7 +42,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	registry.MustRegister(m.throttled, m.results,
 		m.cache.counter("hits", "Tokens whose signature was remembered as good."),
-		m.cache.counter("misses", "Tokens whose signature was checked, or that were no good."),
+		m.cache.counter("misses", "Tokens whose signature was checked, or that were no good. What has not the shape of a token does not count."),
 		m.cache.counter("evictions", "Tokens that were forgotten for others before they had expired."))
 	return m
 }

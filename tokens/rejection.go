@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -88,6 +89,10 @@ func (v *Verifier) newRejections() map[string]*Rejection {
 	}
 	return all
 }
+
+// Rejections are those that are the same for many tokens: Verify returns these, and no
+// copies.
+func (v *Verifier) Rejections() []*Rejection { return slices.Collect(maps.Values(v.rejections)) }
 
 // rejectEach refuses a token; each type that opens routes says why it is none.
 func (v *Verifier) rejectEach(text func(tokenClass) string) *Rejection {

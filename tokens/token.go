@@ -31,14 +31,11 @@ type parts struct {
 // is false for anything else: five parts (RFC 7516), a spelling that no encoder
 // writes, a header that asks for something that we would have to understand.
 func split(token string) (p parts, ok bool) {
-	if len(token) > maxToken {
+	if !isShaped(token) {
 		return p, false
 	}
-	head, rest, one := strings.Cut(token, ".")
-	body, tail, two := strings.Cut(rest, ".")
-	if !one || !two || strings.Contains(tail, ".") {
-		return p, false
-	}
+	head, rest, _ := strings.Cut(token, ".")
+	body, tail, _ := strings.Cut(rest, ".")
 	header, ok := object(head)
 	if !ok {
 		return p, false
@@ -60,6 +57,9 @@ func split(token string) (p parts, ok bool) {
 	p.signed, p.payload, p.signature = token[:len(head)+1+len(body)], string(payload), signature
 	return p, true
 }
+
+// isShaped tells whether something has the length and the three parts of a token.
+func isShaped(token string) bool { return len(token) <= maxToken && strings.Count(token, ".") == 2 }
 
 // headerKey returns alg and kid, which choose among our keys. What would bring a key
 // along or point to one (jku, jwk, x5u, x5c) is never looked at; crit (RFC 7515,

@@ -59,12 +59,20 @@ type verifiedToken struct {
 	at   int         // in the ring; guarded by the shard
 }
 
+// newVerifieds returns what remembers good tokens in at most that many bytes, and what
+// remembers those that have expired in a part more; nil for none. Both have one seed, so
+// that a token is hashed once for the two.
+func newVerifieds(most int64, metrics *Metrics) (seen, late *verified) {
+	seed := maphash.MakeSeed()
+	return newVerified(seed, most, metrics), newVerified(seed, most/latePart, nil)
+}
+
 // newVerified returns a cache of at most that many bytes, or nil for none.
-func newVerified(most int64, metrics *Metrics) *verified {
+func newVerified(seed maphash.Seed, most int64, metrics *Metrics) *verified {
 	if most <= 0 {
 		return nil
 	}
-	c := &verified{seed: maphash.MakeSeed(), counts: new(cacheCounts)}
+	c := &verified{seed: seed, counts: new(cacheCounts)}
 	if metrics != nil {
 		c.counts = &metrics.cache
 	}
@@ -91,12 +99,19 @@ func (c *verified) sizes() (entries int, bytes, most int64) {
 	return entries, bytes, most
 }
 
-// get returns what is known of a token, or nil.
-func (c *verified) get(token string) *verifiedToken {
+// hash is what a token is found by.
+func (c *verified) hash(token string) uint64 {
+	if c == nil {
+		return 0
+	}
+	return maphash.String(c.seed, token)
+}
+
+// get returns what is known of a token with that hash, or nil.
+func (c *verified) get(token string, hash uint64) *verifiedToken {
 	if c == nil {
 		return nil
 	}
-	hash := maphash.String(c.seed, token)
 	s := c.shard(hash)
 	s.mu.RLock()
 	e := s.byHash[hash]
@@ -113,12 +128,11 @@ func (c *verified) get(token string) *verifiedToken {
 	return e
 }
 
-// put remembers a token. One that would take more than a shard's bytes is not.
-func (c *verified) put(token string, b *bearer, key *keys.Key, end, now time.Time) {
+// put remembers a token with that hash. One that would take more than a shard's bytes is not.
+func (c *verified) put(token string, hash uint64, b *bearer, key *keys.Key, end, now time.Time) {
 	if c == nil {
 		return
 	}
-	hash := maphash.String(c.seed, token)
 	s := c.shard(hash)
 	e := &verifiedToken{hash: hash, bearer: *b, key: key, end: end, size: verifiedOverhead + 2*int64(len(token)) + sizeOf(b.claims)}
 	if e.size > s.most {

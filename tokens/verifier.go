@@ -143,8 +143,14 @@ func (v *Verifier) bearerOf(claims drf.Object, by *trusted) *bearer {
 // issuer. What follows from the text and the key is found out once for a token that
 // comes again; the times, the key and what was revoked are looked at each time.
 func (v *Verifier) readBearer(ctx context.Context, token string) (*bearer, error) {
+	// Before anything is looked up: what is no token was never good, and to take it for
+	// garbage is nearly free.
+	if !isShaped(token) {
+		return nil, v.rejectToken(textInvalid)
+	}
 	now := v.now()
-	if e := v.seen.get(token); e != nil {
+	hash := v.seen.hash(token)
+	if e := v.seen.get(token, hash); e != nil {
 		switch {
 		case !v.holds(e, now):
 			v.seen.drop(e) // another key may have the same secret
@@ -155,7 +161,7 @@ func (v *Verifier) readBearer(ctx context.Context, token string) (*bearer, error
 			return &e.bearer, v.checkRevoked(ctx, &e.bearer)
 		}
 	}
-	if v.isLate(token, now) {
+	if v.isLate(token, hash, now) {
 		return nil, v.rejectToken(textExpired)
 	}
 	claims, key, by, fault, err := v.readAt(ctx, token, now)
@@ -166,7 +172,7 @@ func (v *Verifier) readBearer(ctx context.Context, token string) (*bearer, error
 		if fault == textExpired {
 			b := &bearer{by: by}
 			b.times, _ = timesOf(claims)
-			v.late.put(token, b, key, now.Add(lateKept), now)
+			v.late.put(token, hash, b, key, now.Add(lateKept), now)
 		}
 		return nil, v.rejectToken(fault)
 	}
@@ -176,7 +182,7 @@ func (v *Verifier) readBearer(ctx context.Context, token string) (*bearer, error
 		}
 	}
 	b := v.bearerOf(claims, by)
-	v.seen.put(token, b, key, b.expires.Add(v.cfg.Leeway), now)
+	v.seen.put(token, hash, b, key, b.expires.Add(v.cfg.Leeway), now)
 	return b, v.checkRevoked(ctx, b)
 }
 
@@ -186,8 +192,8 @@ const lateKept = 10 * time.Minute
 // isLate tells whether a token was found to be well signed and expired before: clients
 // that do not notice go on asking with it. They have memory of their own, which takes
 // none from the tokens that are good, and what is remembered opens nothing.
-func (v *Verifier) isLate(token string, now time.Time) bool {
-	e := v.late.get(token)
+func (v *Verifier) isLate(token string, hash uint64, now time.Time) bool {
+	e := v.late.get(token, hash)
 	if e == nil {
 		return false
 	}
@@ -248,14 +254,15 @@ func (v *Verifier) readAt(ctx context.Context, token string, now time.Time) (cla
 // readKnown is readAt, with what routes remember: a backend that has each request
 // verified asks for the same tokens that open routes, which are then remembered too.
 func (v *Verifier) readKnown(ctx context.Context, token string, now time.Time) (drf.Object, *trusted, string, error) {
-	if e := v.seen.get(token); e != nil && v.holds(e, now) && e.times.fault(now, v.cfg.Leeway) == "" {
+	hash := v.seen.hash(token)
+	if e := v.seen.get(token, hash); e != nil && v.holds(e, now) && e.times.fault(now, v.cfg.Leeway) == "" {
 		return e.claims, e.by, "", nil
 	}
 	claims, key, by, fault, err := v.readAt(ctx, token, now)
 	// No other type: whatever is remembered opens routes.
 	if err == nil && fault == "" && (by != nil || v.opens(claims)) {
 		b := v.bearerOf(claims, by)
-		v.seen.put(token, b, key, b.expires.Add(v.cfg.Leeway), now)
+		v.seen.put(token, hash, b, key, b.expires.Add(v.cfg.Leeway), now)
 	}
 	return claims, by, fault, err
 }

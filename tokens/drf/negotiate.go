@@ -54,6 +54,9 @@ func indentFor(r *http.Request) int {
 	return min(max(n, 0), 8)
 }
 
+// WantsIndent tells whether a client wants another body than the compact one.
+func WantsIndent(r *http.Request) bool { return indentFor(r) > 0 }
+
 // speaksOfIndent is false only where no value can hold the parameter.
 func speaksOfIndent(values []string) bool {
 	const word = "indent"

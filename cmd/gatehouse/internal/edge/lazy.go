@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/proxy"
 	"gatehouse/proxy/socket"
 )
 
@@ -30,6 +31,7 @@ type lazyConn struct {
 	stream *socket.Stream // Conn's reads and writes; nil: its own
 	of     *watch
 	cancel context.CancelFunc // what this connection asks for; nil: nobody watches
+	short  proxy.Instead
 
 	mu          sync.Mutex
 	read, write deadline
@@ -77,8 +79,10 @@ func (d *deadline) exactly(t time.Time) { d.want, d.set = t, t }
 func (c *lazyConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// net/http takes the deadline away before it watches.
-	c.asked = t.IsZero() && c.cancel != nil
+	// net/http takes the deadline away before it watches. Where a request is answered before
+	// the watching has begun, a time that is long past is to end it: it ends at once anyway,
+	// and the connection below need not hear of it.
+	c.asked = c.cancel != nil && (t.IsZero() || c.asked && t.Before(c.of.began))
 	if c.plain || c.read.waiting.Load() > 0 {
 		c.read.exactly(t)
 		return c.Conn.SetReadDeadline(t)
@@ -165,7 +169,7 @@ func (c *lazyConn) Write(p []byte) (int, error) {
 	}
 	c.write.waiting.Add(1)
 	c.mu.Unlock()
-	n, err := c.send(p)
+	n, err := c.sendOr(c.short.Take(p), p)
 	c.write.waiting.Add(-1)
 	return n, err
 }
@@ -182,6 +186,17 @@ func (c *lazyConn) send(p []byte) (int, error) {
 		return c.stream.Write(p)
 	}
 	return c.Conn.Write(p)
+}
+
+// sendOr sends what is to go in the place of p, and counts it as that; nil is p itself.
+func (c *lazyConn) sendOr(instead, p []byte) (int, error) {
+	if instead == nil {
+		return c.send(p)
+	}
+	if _, err := c.send(instead); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // streamOf is what is below a connection, where nothing between them changes bytes.
@@ -258,6 +273,7 @@ func (c *lazyConn) watch() {
 // watch is all connections that are not closed, for whoever looks after their clients.
 // One timer is enough for all, and it runs only while requests are under way.
 type watch struct {
+	began time.Time
 	timer *time.Timer
 	armed atomic.Bool
 
@@ -266,7 +282,7 @@ type watch struct {
 }
 
 func newWatch() *watch {
-	w := &watch{all: map[*lazyConn]struct{}{}}
+	w := &watch{began: time.Now(), all: map[*lazyConn]struct{}{}}
 	w.timer = time.AfterFunc(time.Hour, w.sweep)
 	w.timer.Stop()
 	return w
@@ -327,7 +343,7 @@ func (w *watch) context(ctx context.Context, conn net.Conn) context.Context {
 	if !ok {
 		return ctx
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(c.short.Context(ctx))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancel = cancel
