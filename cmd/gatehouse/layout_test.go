@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"proxy/route":              {"users/rate"},
 	"proxy/cors":               nil,
 	"proxy/identity":           {"tokens/keys"},
-	"proxy/upstream":           {"proxy/upstream/wire"},
+	"proxy/upstream":           {"proxy/socket", "proxy/upstream/wire"},
 	"proxy/upstream/wire":      {"proxy/socket"},
 	"proxy/socket":             nil,
 	"proxy":                    {"proxy/route", "proxy/cors", "proxy/identity", "proxy/upstream", "tokens", "tokens/drf", "users/rate"},

@@ -38,6 +38,8 @@ type half struct {
 func Of(conn net.Conn) *Stream {
 	var own syscall.Conn
 	switch conn := conn.(type) {
+	case *wrapped:
+		return conn.stream
 	case *net.TCPConn:
 		own = conn
 	case *net.UnixConn:

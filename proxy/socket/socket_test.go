@@ -114,11 +114,11 @@ func TestAsPackageNet(t *testing.T) {
 					ours, theirs := pair(t, kind.network)
 					var rw io.ReadWriter = ours
 					if i == 1 {
-						s := Of(ours)
-						if s == nil {
+						s := Wrap(ours)
+						if s == ours || Of(s) == nil {
 							t.Fatal("it has no stream")
 						}
-						rw = s
+						ours, rw = s, s
 					}
 					c.before(t, ours, theirs)
 					ns[i], errs[i] = c.call(rw)
@@ -265,7 +265,7 @@ func TestWhatHasNone(t *testing.T) {
 	packets, err := new(net.Dialer).DialContext(t.Context(), "udp", "127.0.0.1:9")
 	must(t, err)
 	defer func() { _ = packets.Close() }()
-	if Of(packets) != nil {
+	if Of(packets) != nil || Wrap(packets) != packets {
 		t.Error("packets have a stream")
 	}
 	if Of(struct{ net.Conn }{packets}) != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"gatehouse/proxy/socket"
 	"gatehouse/proxy/upstream/wire"
 )
 
@@ -94,7 +95,7 @@ func dial(e endpoint, timeout time.Duration) func(ctx context.Context, network, 
 		if err != nil {
 			return nil, &notConnected{err}
 		}
-		return conn, nil
+		return socket.Wrap(conn), nil
 	}
 }
 

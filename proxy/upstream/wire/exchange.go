@@ -33,7 +33,7 @@ type conn struct {
 	used   bool      // by a request before this one
 
 	stream *socket.Stream  // of net; nil: there is none
-	raw    syscall.RawConn // nil: it cannot be looked at, and is not used again
+	raw    syscall.RawConn // nil, and no stream: it cannot be looked at, and is not used again
 	peeked error           // what look has seen
 	look   func(fd uintptr)
 	since  time.Time // unused
@@ -193,7 +193,7 @@ func (c *conn) deliver(ctx context.Context, req *http.Request, answer *http.Resp
 // leave ends the use of a connection, which is kept if it may be used again and
 // nothing lies in it that nobody has asked for.
 func (c *conn) leave(again bool) {
-	if !again || c.sawEnd || c.br.Buffered() > 0 || c.raw == nil {
+	if !again || c.sawEnd || c.br.Buffered() > 0 || c.stream == nil && c.raw == nil {
 		c.hang()
 		return
 	}
