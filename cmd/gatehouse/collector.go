@@ -15,7 +15,8 @@ import (
 // a second, for a tenth of all its work.
 const (
 	mostGarbage   = 64 << 20 // bytes
-	garbageFactor = 400      // percent of what is in use (GOGC), at most
+	garbageFactor = 400      // percent of what is in use (GOGC) until something was collected: whoever only starts stays small
+	mostFactor    = 1600     // percent from then on, at most
 	ownFactor     = 100      // percent, at least: Go's own
 )
 
@@ -86,7 +87,7 @@ func spare() int64 {
 
 // factor is GOGC for a heap of which that much is in use.
 func (c *collector) factor(live int64) int64 {
-	return max(ownFactor, min(garbageFactor, c.allowed*100/max(live, 1)))
+	return max(ownFactor, min(mostFactor, c.allowed*100/max(live, 1)))
 }
 
 // set stops the world for a moment, and so is for changes that are worth it.

@@ -11,7 +11,7 @@ func TestGarbageIsBounded(t *testing.T) {
 	const mib = 1 << 20
 	c := &collector{allowed: 64 * mib}
 	for _, tc := range []struct{ live, want int64 }{
-		{0, 400}, {4 * mib, 400}, {16 * mib, 400}, {32 * mib, 200}, {64 * mib, 100}, {1024 * mib, 100},
+		{0, 1600}, {4 * mib, 1600}, {8 * mib, 800}, {16 * mib, 400}, {32 * mib, 200}, {64 * mib, 100}, {1024 * mib, 100},
 	} {
 		if got := c.factor(tc.live); got != tc.want {
 			t.Errorf("%d MiB in use: GOGC %d, want %d", tc.live/mib, got, tc.want)
