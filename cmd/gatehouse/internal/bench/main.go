@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gatehouse/users/password"
 )
 
 func main() {
@@ -40,6 +42,7 @@ type settings struct {
 	store   string        // of timing; empty: SQLite
 	file    string        // the gateway; empty: it is built
 	streams []string      // how their names begin; nil: all
+	hash    string        // of passwords, in sessions
 }
 
 // sections are what can be measured, in order.
@@ -56,6 +59,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveFloor(ctx, args[1])
 		case "be-hang":
 			return serveHang(ctx, args[1])
+		case "be-alone":
+			return beAlone(ctx, args[1], out)
 		case "be-attacker":
 			return beAttacker(ctx, args[1], out)
 		}
@@ -75,6 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	list("streams", &s.streams, "`KINDS` of streams, by how their names begin: WebSocket, events, download, upload (default all)")
 	flags.StringVar(&s.file, "gatehouse", "", "`FILE` of a gateway that is built already (default builds it)")
 	flags.StringVar(&s.store, "postgres", "", "`DSN` of an empty database of PostgreSQL, for the timing of logins in place of SQLite")
+	flags.StringVar(&s.hash, "hash", password.DefaultConfig().Preferred, "`KIND` of hash of passwords in sessions, such as pbkdf2_sha256")
 	flags.IntVar(&s.small, "smaller", 1, "by how much smaller floods are than the machine is thought to bear")
 	list("without", &s.no, "`SUBJECTS` to leave out, such as haproxy,nginx,caddy")
 	if err := flags.Parse(args); err != nil {
