@@ -468,7 +468,7 @@ func TestADirectoryIsFollowedWhileTheGatewayRuns(t *testing.T) {
 	a.Start()
 	next := make()
 	add(next)
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(published(a), next.ID); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(published(a), next.ID); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the next key is not published")
 		}

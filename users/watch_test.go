@@ -18,7 +18,7 @@ func TestWhoWatchesIsTold(t *testing.T) {
 	stop := store.Watch(func(n users.Notice) { told <- n })
 	next := func(what string, ok func(users.Notice) bool) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for {
 			select {

@@ -292,7 +292,7 @@ func TestKeysAreFetchedBeforeTheyAreNeeded(t *testing.T) {
 	}
 	s.Start()
 	s.Start()
-	for deadline := time.Now().Add(10 * time.Second); !s.State().Usable; {
+	for deadline := time.Now().Add(60 * time.Second); !s.State().Usable; {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing was fetched: %+v", s.State())
 		}

@@ -47,9 +47,9 @@ func SQLite(t testing.TB) *Place {
 // Postgres returns an empty database of the server that the tests of the process share.
 func Postgres(t testing.TB) *Place {
 	t.Helper()
-	dsn := postgres.Shared(t).Database(t)
+	// Patient, since the machine that runs the tests may have much else to do.
+	dsn := postgres.Shared(t).Database(t) + "&connect_timeout=30"
 	return &Place{
-		// Patient, since the machine that runs the tests may have much else to do.
 		Config: users.Config{Driver: "postgres", DSN: dsn, AcquireTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second},
 		driver: "pgx", dsn: dsn,
 	}

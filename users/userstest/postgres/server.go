@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,14 +154,31 @@ func somebody() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
 }
 
+// freePort returns a port that is none of those which the system gives to whoever asks for
+// any, such as to clients, and none that another test program has found: a server that is
+// stopped finds it free when it is started again.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
-	if err != nil {
-		return 0, err
+	for range 1000 {
+		port := 12_000 + (os.Getpid()*37+int(portsTaken.Add(1)))%8_000
+		if runtime.GOOS == "linux" {
+			name, err := net.Listen("unix", fmt.Sprintf("@gatehouse-test-port-%d", port)) //nolint:noctx // at once
+			if err != nil {
+				continue
+			}
+			portsHeld.Store(port, name)
+		}
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil { //nolint:noctx // at once
+			return port, l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, errors.New("no port is free between 12000 and 20000")
 }
+
+// portsTaken is how many freePort has looked at, and portsHeld what keeps others off them.
+var (
+	portsTaken atomic.Int64
+	portsHeld  sync.Map
+)
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the programs of PostgreSQL, which outlive any one test

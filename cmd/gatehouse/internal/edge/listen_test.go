@@ -152,7 +152,7 @@ func TestTheBoundOfConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		return conn
 	}
 	ask := func(conn net.Conn, path string) { fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path) }
@@ -194,7 +194,7 @@ func TestTheBoundOfConnections(t *testing.T) {
 		t.Errorf("a third connection beside two busy ones: %v", err)
 	}
 	close(release)
-	_ = fifth.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = fifth.SetReadDeadline(time.Now().Add(60 * time.Second))
 	for i, conn := range []net.Conn{third, fourth, fifth} {
 		if err := answered(conn); err != nil && i == 2 {
 			t.Errorf("the one that waited: %v", err)

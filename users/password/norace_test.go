@@ -1,0 +1,5 @@
+//go:build !race
+
+package password
+
+const raced = false // the race detector is off
