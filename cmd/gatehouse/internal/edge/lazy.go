@@ -26,6 +26,9 @@ const watchAfter = 100 * time.Millisecond
 // a processor. Here that read ends at once with nothing, which net/http takes for
 // that. It is done after all for a request that takes longer than watchAfter, and whoever
 // has left by then has its request canceled, as net/http would.
+//
+// Where nothing has changed since the last one, such as in a tunnel, or within a body, a
+// call costs no lock and no look at the clock.
 type lazyConn struct {
 	net.Conn
 	stream *socket.Stream // Conn's reads and writes; nil: its own
@@ -39,6 +42,7 @@ type lazyConn struct {
 	asked       bool // net/http may be about to watch
 	watched     bool // since it has asked to, and until the next Read
 	seen        bool // by a sweep since then
+	listed      bool // sweeps look at it
 	watching    bool // somebody reads one byte
 	over        sync.Cond
 
@@ -48,9 +52,14 @@ type lazyConn struct {
 }
 
 // deadline is of reading or writing.
+//
+// Who sets it says that there is news, and then looks whether somebody waits, for whom it
+// counts at once. Who is about to wait says so, and then looks for news. So one of them
+// sees the other.
 type deadline struct {
 	want, set time.Time    // what was asked for, and what the connection below has
 	waiting   atomic.Int32 // calls that are under way
+	news      atomic.Bool  // the next call has something to do before it waits
 }
 
 // slackPart is the part of a time by which it may be late.
@@ -83,22 +92,28 @@ func (c *lazyConn) SetReadDeadline(t time.Time) error {
 	// the watching has begun, a time that is long past is to end it: it ends at once anyway,
 	// and the connection below need not hear of it.
 	c.asked = c.cancel != nil && (t.IsZero() || c.asked && t.Before(c.of.began))
-	if c.plain || c.read.waiting.Load() > 0 {
-		c.read.exactly(t)
-		return c.Conn.SetReadDeadline(t)
+	if c.watching && c.watched {
+		c.read.want = t // it is not for the one who watches, who must not end by it
+		return nil
 	}
-	c.read.want = t
-	return nil
+	return c.put(&c.read, t, c.Conn.SetReadDeadline)
 }
 
 func (c *lazyConn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.plain || c.write.waiting.Load() > 0 {
-		c.write.exactly(t)
-		return c.Conn.SetWriteDeadline(t)
+	return c.put(&c.write, t, c.Conn.SetWriteDeadline)
+}
+
+// put notes a deadline for the next call, and sets it where there is one under way. It is
+// called with c.mu.
+func (c *lazyConn) put(d *deadline, t time.Time, set func(time.Time) error) error {
+	d.want = t
+	d.news.Store(true)
+	if c.plain || d.waiting.Load() > 0 {
+		d.set = t
+		return set(t)
 	}
-	c.write.want = t
 	return nil
 }
 
@@ -113,29 +128,42 @@ func (c *lazyConn) SetDeadline(t time.Time) error {
 }
 
 func (c *lazyConn) Read(p []byte) (int, error) {
+	c.read.waiting.Add(1)
+	if c.read.news.Load() {
+		if n, done, err := c.prepare(p); done {
+			c.read.waiting.Add(-1)
+			return n, err
+		}
+	}
+	n, err := c.receive(p)
+	c.read.waiting.Add(-1)
+	return n, err
+}
+
+// prepare does what was put off until the next Read, or answers it.
+func (c *lazyConn) prepare(p []byte) (n int, done bool, err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.asked && len(p) == 1 && !c.plain {
 		// Once: were it somebody else who reads one byte, they would ask again.
 		c.asked, c.watched, c.seen = false, true, false
-		c.mu.Unlock()
-		c.of.tell()
-		return 0, nil
+		if !c.listed {
+			c.listed = true
+			c.of.add(c)
+		}
+		return 0, true, nil
 	}
 	c.asked, c.watched = false, false
 	if c.watching || c.ahead != nil || c.err != nil {
 		if n, err := c.takeOver(p); n > 0 || err != nil || len(p) == 0 {
-			c.mu.Unlock()
-			return n, err
+			return n, true, err // there may be more of it
 		}
 	}
 	if t, due := c.read.due(); due && !c.plain {
 		_ = c.Conn.SetReadDeadline(t) // of a connection that is closed Read says so
 	}
-	c.read.waiting.Add(1)
-	c.mu.Unlock()
-	n, err := c.receive(p)
-	c.read.waiting.Add(-1)
-	return n, err
+	c.read.news.Store(false)
+	return 0, false, nil
 }
 
 // takeOver returns what the one who watches has read, and waits for it where it is still
@@ -145,11 +173,9 @@ func (c *lazyConn) takeOver(p []byte) (int, error) {
 		c.read.exactly(c.read.want)
 		_ = c.Conn.SetReadDeadline(c.read.want) // for the one who reads
 	}
-	c.read.waiting.Add(1)
 	for c.watching {
 		c.over.Wait()
 	}
-	c.read.waiting.Add(-1)
 	if len(c.ahead) > 0 {
 		n := copy(p, c.ahead)
 		if n > 0 {
@@ -163,12 +189,15 @@ func (c *lazyConn) takeOver(p []byte) (int, error) {
 }
 
 func (c *lazyConn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	if t, due := c.write.due(); due && !c.plain {
-		_ = c.Conn.SetWriteDeadline(t) // as above
-	}
 	c.write.waiting.Add(1)
-	c.mu.Unlock()
+	if c.write.news.Load() {
+		c.mu.Lock()
+		if t, due := c.write.due(); due && !c.plain {
+			_ = c.Conn.SetWriteDeadline(t) // as above
+		}
+		c.write.news.Store(false)
+		c.mu.Unlock()
+	}
 	n, err := c.sendOr(c.short.Take(p), p)
 	c.write.waiting.Add(-1)
 	return n, err
@@ -209,9 +238,9 @@ func streamOf(conn net.Conn) *socket.Stream {
 
 // Close also ends what the connection has asked for, as net/http would by its watching.
 func (c *lazyConn) Close() error {
-	c.of.drop(c)
 	err := c.Conn.Close()
 	c.mu.Lock()
+	c.asked, c.watched = false, false
 	cancel := c.cancel
 	c.mu.Unlock()
 	if cancel != nil {
@@ -231,10 +260,11 @@ func closeWrite(conn net.Conn) error {
 }
 
 // look begins to watch for a request that the sweep before has seen too. It reports whether
-// one must come again.
+// one must come again; else it is not listed any more.
 func (c *lazyConn) look() (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer func() { c.listed = again }()
 	switch {
 	case !c.watched || c.watching || c.ahead != nil || c.err != nil || c.plain:
 		return false
@@ -270,49 +300,71 @@ func (c *lazyConn) watch() {
 	}
 }
 
-// watch is all connections that are not closed, for whoever looks after their clients.
-// One timer is enough for all, and it runs only while requests are under way.
+// watch is the connections with a request whose client somebody is to look after: those
+// that have asked for that since the sweep before, and those that a sweep has seen once.
+// One timer is enough for all, and it runs only while there are any. Those that are idle
+// cost nothing.
 type watch struct {
 	began time.Time
 	timer *time.Timer
-	armed atomic.Bool
 
-	mu  sync.Mutex
-	all map[*lazyConn]struct{}
+	mu    sync.Mutex
+	armed bool
+	asked []*lazyConn // each once
+	spare []*lazyConn // what the sweep before has looked at, to be used again
 }
 
 func newWatch() *watch {
-	w := &watch{began: time.Now(), all: map[*lazyConn]struct{}{}}
+	w := &watch{began: time.Now()}
 	w.timer = time.AfterFunc(time.Hour, w.sweep)
 	w.timer.Stop()
 	return w
 }
 
-// tell has the connections looked at.
-func (w *watch) tell() {
-	if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
+// add has the next sweep look at c.
+func (w *watch) add(c *lazyConn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, c)
+	w.arm()
+}
+
+// arm has a sweep come. It is called with w.mu.
+func (w *watch) arm() {
+	if !w.armed {
+		w.armed = true
 		w.timer.Reset(watchAfter)
 	}
 }
 
+// sweep looks at all that have asked. The lock of a connection is not taken with that of w,
+// which is taken with the lock of a connection.
 func (w *watch) sweep() {
-	w.armed.Store(false) // before the look: who asks behind it comes by the next one
-	again := false
 	w.mu.Lock()
-	for c := range w.all {
-		again = c.look() || again
-	}
+	asked := w.asked
+	w.asked, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
-	if again {
-		w.tell()
+	again := asked[:0]
+	for _, c := range asked {
+		if c.look() {
+			again = append(again, c)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, again...)
+	clear(asked) // what is closed is kept by nobody
+	if cap(asked) <= mostSpare {
+		w.spare = asked[:0]
+	}
+	w.armed = false
+	if len(w.asked) > 0 {
+		w.arm()
 	}
 }
 
-func (w *watch) drop(c *lazyConn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.all, c)
-}
+// mostSpare is how many connections a list has room for that is used again.
+const mostSpare = 4096
 
 // listen makes the connections of l lazy.
 func (w *watch) listen(l net.Listener) net.Listener { return &lazyListener{l, w} }
@@ -329,9 +381,6 @@ func (l *lazyListener) Accept() (net.Conn, error) {
 	}
 	c := &lazyConn{Conn: accepted, stream: streamOf(accepted), of: l.watch}
 	c.over.L = &c.mu
-	l.watch.mu.Lock()
-	defer l.watch.mu.Unlock()
-	l.watch.all[c] = struct{}{}
 	return c, nil
 }
 

@@ -379,6 +379,107 @@ func TestDeadlinesCountForEachRequest(t *testing.T) {
 	}
 }
 
+// Who comes to wait just when a deadline is set is held to it: neither takes a lock for that.
+func TestADeadlineThatIsSetWhileSomebodyComesToWaitCounts(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	other, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	conn, err := newWatch().listen(listener).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for range 2000 {
+		_ = conn.SetReadDeadline(time.Time{})
+		ended := make(chan error, 1)
+		go func() { _, err := conn.Read(make([]byte, 2)); ended <- err }()
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+		select {
+		case err := <-ended:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("got %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the deadline was forgotten")
+		}
+	}
+}
+
+// Only those with a request under way are looked at, however many others there are.
+func TestIdleConnectionsAreNotLookedAt(t *testing.T) {
+	w := newWatch()
+	w.timer = time.AfterFunc(time.Hour, func() {}) // sweeps come when the test says so
+	defer w.timer.Stop()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	begin := func(c *lazyConn) {
+		_ = c.SetReadDeadline(time.Time{})
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err != nil {
+			t.Fatalf("got %d, %v", n, err)
+		}
+	}
+	goOn := func(c *lazyConn, other net.Conn) {
+		if _, err := other.Write([]byte("next")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 4)); n == 0 || err != nil {
+			t.Fatalf("got %d, %v", n, err)
+		}
+	}
+	const many = 20
+	var all [many]*lazyConn
+	var others [many]net.Conn
+	for i := range all {
+		if others[i], err = net.Dial("tcp", listener.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = others[i].Close() }()
+		conn, err := w.listen(listener).Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		all[i] = conn.(*lazyConn)
+		all[i].cancel = func() {}
+	}
+	asked := func(when string, want int) {
+		t.Helper()
+		if len(w.asked) != want || w.armed != (want > 0) {
+			t.Errorf("%s: %d are looked at, want %d; a sweep comes: %v", when, len(w.asked), want, w.armed)
+		}
+	}
+	asked("nobody has asked", 0)
+	for i, c := range all {
+		begin(c)
+		goOn(c, others[i])
+		begin(c)
+	}
+	asked("each has asked, twice", many)
+	for i, c := range all[1:] {
+		goOn(c, others[i+1])
+	}
+	w.sweep()
+	asked("all but one have gone on", 1)
+	w.sweep()
+	asked("that one is watched", 0)
+	goOn(all[0], others[0])
+	begin(all[0])
+	asked("it has asked anew", 1)
+	_ = all[0].Close()
+	w.sweep()
+	asked("it is closed", 0)
+}
+
 func TestNothingIsWatchedAtRest(t *testing.T) {
 	e, _ := run(t, settings(nil), nil)
 	for range 20 {
@@ -391,9 +492,9 @@ func TestNothingIsWatchedAtRest(t *testing.T) {
 	defer cancel()
 	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		e.watch.mu.Lock()
-		left := len(e.watch.all)
+		left, armed := len(e.watch.asked), e.watch.armed
 		e.watch.mu.Unlock()
-		if left == 0 && !e.watch.armed.Load() {
+		if left == 0 && !armed {
 			return
 		}
 	}
