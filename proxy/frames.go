@@ -36,11 +36,17 @@ func (f *frames) next(p []byte) int {
 		if n == len(p) {
 			return n
 		}
-		f.head[f.have] = p[n]
-		f.have++
-		n++
-		if f.have < f.size() {
-			continue
+		if rest := p[n:]; f.have == 0 && len(rest) >= len(f.head) {
+			// All of a head is there, whatever its size, as nearly always.
+			f.have = copy(f.head[:], rest)
+			n += f.size()
+		} else {
+			f.head[f.have] = p[n]
+			f.have++
+			n++
+			if f.have < f.size() {
+				continue
+			}
 		}
 		f.left, f.closing, f.have = f.payload(), f.head[0]&0x0f == opClose, 0
 		if f.left == 0 {

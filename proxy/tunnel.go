@@ -24,7 +24,7 @@ type tunnel struct {
 	client  net.Conn
 	early   *bufio.Reader // what the client sent before it was answered
 	backend io.ReadWriteCloser
-	patient patient       // with a client that does not read
+	patient patient       // with a client that does not read; it notes what passes to the client
 	pause   time.Duration // for which nothing may pass; 0 is any
 	born    time.Time
 	begin   func() // of the stream
@@ -67,7 +67,8 @@ func (x *exchange) tunnel(answer *http.Response) *stream {
 	if !ok {
 		return nil // ReverseProxy answers
 	}
-	t := &tunnel{backend: backend, patient: patient{patience: x.gateway.patience}, pause: x.decision.line.Idle(), born: time.Now()}
+	t := &tunnel{backend: backend, pause: x.decision.line.Idle(), born: time.Now()}
+	t.patient = patient{patience: x.gateway.patience, born: t.born, last: &t.toClient.last}
 	t.toBackend.masked = true
 	t.stream = x.newStream(t.end)
 	t.stream.tunnel = true
@@ -244,7 +245,6 @@ type backendEnd struct{ t *tunnel }
 
 func (b backendEnd) Read(p []byte) (int, error) {
 	n, err := b.t.backend.Read(p)
-	b.t.passed(&b.t.toClient, n)
 	if err != nil {
 		b.t.linger()
 	}
@@ -271,19 +271,22 @@ func closeWrite(conn any) error {
 	return nil
 }
 
-// patient bounds how long each part of what is written is waited for. It is used by one
-// goroutine at a time.
+// patient bounds how long each part of what is written is waited for, and notes when it
+// came: one look at the clock is enough for both. It is used by one goroutine at a time.
 type patient struct {
 	net.Conn
 	patience time.Duration
-	until    time.Time // the deadline that is set
+	born     time.Time
+	last     *atomic.Int64 // when something was written, in ns behind born
+	until    time.Duration // the deadline that is set, likewise; 0: none
 }
 
 func (p *patient) Write(b []byte) (int, error) {
-	until := time.Now().Add(p.patience)
-	if p.until.IsZero() || until.Sub(p.until) >= p.patience/patienceGrain {
+	now := time.Since(p.born)
+	p.last.Store(int64(now))
+	if until := now + p.patience; p.until == 0 || until-p.until >= p.patience/patienceGrain {
 		p.until = until
-		_ = p.SetWriteDeadline(until)
+		_ = p.SetWriteDeadline(p.born.Add(until))
 	}
 	return p.Conn.Write(b)
 }
