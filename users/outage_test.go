@@ -138,7 +138,7 @@ func TestOutage(t *testing.T) {
 			if err := strict.EndSession(t.Context(), over); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(1500 * time.Millisecond) // all has been heard of
+			time.Sleep(2500 * time.Millisecond) // all has been heard of
 			for _, s := range []*users.Store{strict, lenient} {
 				live(t, s, ada.ID)
 			}

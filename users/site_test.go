@@ -125,7 +125,7 @@ func testUsersOfASite(t *testing.T, place *userstest.Place) {
 // settle waits until the stores have heard of their own changes, and hold the people.
 func settle(t *testing.T, stores []*users.Store, people map[string]users.User) {
 	t.Helper()
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	for _, s := range stores {
 		for _, u := range people {
 			live(t, s, u.ID)
