@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -47,23 +48,38 @@ func TestH2spec(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			s, _ := launchEdge(t, test.section, backend.URL)
-			args := append([]string{"-S", "-h", "127.0.0.1", "-p", portOf(s.edge.Addrs()[0].String())}, test.flags...)
-			out, err := exec.Command(h2spec, args...).CombinedOutput() // fails where a case does
-			_, failures, _ := strings.Cut(string(out), "Failures:")
-			var section string
-			var missed []string
-			for line := range strings.Lines(failures) {
-				if found := h2specSection.FindStringSubmatch(line); found != nil {
-					section = found[1]
-				}
-				if found := h2specCase.FindStringSubmatch(line); found != nil {
-					missed = append(missed, section+"/"+found[1])
+			// h2spec gives each answer two seconds; on a machine that is slow for a moment another case is
+			// missed, and hardly the same one again.
+			var fault string
+			for range 3 {
+				if fault = specified(t, h2spec, s, test.flags, append(test.misses, h2specMisses...), test.score); fault == "" {
+					return
 				}
 			}
-			want := slices.Sorted(slices.Values(append(test.misses, h2specMisses...)))
-			if slices.Sort(missed); !slices.Equal(missed, want) || !strings.Contains(string(out), test.score) {
-				t.Errorf("missed %v, want %v, and %q (%v)\n%s", missed, want, test.score, err, out)
-			}
+			t.Error(fault)
 		})
 	}
+}
+
+// specified runs h2spec, and says where the outcome is another.
+func specified(t *testing.T, h2spec string, s *server, flags, misses []string, score string) (fault string) {
+	t.Helper()
+	args := append([]string{"-S", "-h", "127.0.0.1", "-p", portOf(s.edge.Addrs()[0].String())}, flags...)
+	out, err := exec.Command(h2spec, args...).CombinedOutput() // fails where a case does
+	_, failures, _ := strings.Cut(string(out), "Failures:")
+	var section string
+	var missed []string
+	for line := range strings.Lines(failures) {
+		if found := h2specSection.FindStringSubmatch(line); found != nil {
+			section = found[1]
+		}
+		if found := h2specCase.FindStringSubmatch(line); found != nil {
+			missed = append(missed, section+"/"+found[1])
+		}
+	}
+	want := slices.Sorted(slices.Values(misses))
+	if slices.Sort(missed); !slices.Equal(missed, want) || !strings.Contains(string(out), score) {
+		return fmt.Sprintf("missed %v, want %v, and %q (%v)\n%s", missed, want, score, err, out)
+	}
+	return ""
 }
