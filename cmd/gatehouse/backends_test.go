@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"gatehouse/users/userstest/port"
 )
 
 // These tests put the built program in front of programs that we did not write
@@ -138,9 +137,7 @@ func startProgram(t *testing.T, cmd *exec.Cmd, address string) *lockedBuffer {
 	}
 }
 
-// freeAddress returns a loopback address on which nothing listens, another one each
-// time. It is none of those that the system gives to whoever asks for any, such as
-// to clients: between now and when somebody listens, nobody takes it.
+// freeAddress is a loopback address with a port of its own.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	address, err := findAddress()
@@ -151,29 +148,9 @@ func freeAddress(t *testing.T) string {
 }
 
 func findAddress() (string, error) {
-	for range 1000 {
-		port := 20_000 + (int64(os.Getpid())*37+portsTaken.Add(1))%12_000
-		if runtime.GOOS == "linux" { // other test programs do the same at the same time: this name is ours until we end
-			name, err := net.Listen("unix", fmt.Sprintf("@gatehouse-test-port-%d", port))
-			if err != nil {
-				continue
-			}
-			portsHeld.Store(port, name)
-		}
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		if listener, err := net.Listen("tcp", address); err == nil {
-			_ = listener.Close()
-			return address, nil
-		}
-	}
-	return "", errors.New("no port is free between 20000 and 32000")
+	free, err := port.Free()
+	return fmt.Sprintf("127.0.0.1:%d", free), err
 }
-
-// portsTaken is how many findAddress has looked at, and portsHeld what keeps others off them.
-var (
-	portsTaken atomic.Int64
-	portsHeld  sync.Map
-)
 
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)

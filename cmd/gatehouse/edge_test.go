@@ -172,24 +172,26 @@ func TestHTTP2WithoutTLSIsOffUnlessAskedFor(t *testing.T) {
 	}
 }
 
-// echo answers each message of a WebSocket with one.
-func echo(w http.ResponseWriter, in *http.Request) {
-	conn, err := websocket.Accept(w, in, nil)
-	if err != nil {
-		return
-	}
-	defer conn.CloseNow()
-	for {
-		kind, text, err := conn.Read(in.Context())
+// echo answers each message of a WebSocket with a name before it.
+func echo(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, in *http.Request) {
+		conn, err := websocket.Accept(w, in, nil)
 		if err != nil {
 			return
 		}
-		_ = conn.Write(in.Context(), kind, append([]byte("echo "), text...))
+		defer conn.CloseNow()
+		for {
+			kind, text, err := conn.Read(in.Context())
+			if err != nil {
+				return
+			}
+			_ = conn.Write(in.Context(), kind, append([]byte(name+" "), text...))
+		}
 	}
 }
 
 func TestAWebSocketOverTLS(t *testing.T) {
-	backend := httptest.NewServer(http.HandlerFunc(echo))
+	backend := httptest.NewServer(echo("echo"))
 	t.Cleanup(backend.Close)
 	s, _ := launchEdge(t, secureListener, backend.URL)
 	conn := talkOverTLS(t, s)

@@ -125,18 +125,8 @@ func TestAConfigurationSwappedUnderLoad(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
 			switch in.URL.Path {
 			case "/ws":
-				conn, err := websocket.Accept(w, in, nil)
-				if err != nil {
-					return
-				}
-				defer conn.CloseNow()
-				for {
-					kind, text, err := conn.Read(in.Context())
-					if err != nil {
-						return
-					}
-					_ = conn.Write(in.Context(), kind, append([]byte(name+" "), text...))
-				}
+				echo(name)(w, in)
+				return
 			case "/slow":
 				<-release
 			}

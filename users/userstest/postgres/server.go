@@ -8,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +22,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"gatehouse/users/userstest/port"
 )
 
 // Server is a cluster of its own. Its address stays when it is stopped and started.
@@ -124,7 +124,7 @@ func start(args ...string) (*Server, error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	for range 3 { // another program may take the port
-		if s.port, err = freePort(); err == nil {
+		if s.port, err = port.Free(); err == nil {
 			err = s.start()
 		}
 		if err == nil {
@@ -153,32 +153,6 @@ func somebody() (*syscall.Credential, error) {
 	}
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
 }
-
-// freePort returns a port that is none of those which the system gives to whoever asks for
-// any, such as to clients, and none that another test program has found: a server that is
-// stopped finds it free when it is started again.
-func freePort() (int, error) {
-	for range 1000 {
-		port := 12_000 + (os.Getpid()*37+int(portsTaken.Add(1)))%8_000
-		if runtime.GOOS == "linux" {
-			name, err := net.Listen("unix", fmt.Sprintf("@gatehouse-test-port-%d", port)) //nolint:noctx // at once
-			if err != nil {
-				continue
-			}
-			portsHeld.Store(port, name)
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil { //nolint:noctx // at once
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("no port is free between 12000 and 20000")
-}
-
-// portsTaken is how many freePort has looked at, and portsHeld what keeps others off them.
-var (
-	portsTaken atomic.Int64
-	portsHeld  sync.Map
-)
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the programs of PostgreSQL, which outlive any one test

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"gatehouse/users/userstest/port"
 )
 
 // Standby returns a new server that repeats what this one writes (streaming
@@ -54,11 +56,11 @@ func (s *Server) follow(t testing.TB, primary *Server) {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}
 	if s.port == 0 {
-		port, err := freePort()
+		free, err := port.Free()
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.port = port
+		s.port = free
 	}
 	s.Start(t)
 	// It has the settings of the primary, and must not wait for a standby when it is one.

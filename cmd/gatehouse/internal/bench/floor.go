@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -106,13 +105,7 @@ func serveFloor(ctx context.Context, address string) error {
 		_, _ = w.Write(body)
 		log.take(in)
 	})}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	_ = server.Serve(listener)
-	return nil
+	return serveUntil(ctx, server, address)
 }
 
 // floorLog is the least that a log of requests can be: lines as long as the gateway's,

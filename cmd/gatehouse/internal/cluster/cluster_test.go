@@ -15,15 +15,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"gatehouse/users/userstest/port"
 	"gatehouse/users/userstest/postgres"
 )
 
@@ -428,35 +427,15 @@ func (o *output) tail(n int) string {
 	return text[max(0, len(text)-n):]
 }
 
-// freeAddress returns a loopback address on which nothing listens, another one each
-// time. It is none of those that the system gives to whoever asks for any, and none that
-// another test program has found: until somebody listens there, nobody takes it.
+// freeAddress is a loopback address with a port of its own.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		port := 20_000 + (int64(os.Getpid())*37+portsTaken.Add(1))%12_000
-		if runtime.GOOS == "linux" {
-			name, err := net.Listen("unix", fmt.Sprintf("@gatehouse-test-port-%d", port))
-			if err != nil {
-				continue
-			}
-			portsHeld.Store(port, name)
-		}
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		if listener, err := net.Listen("tcp", address); err == nil {
-			_ = listener.Close()
-			return address
-		}
+	free, err := port.Free()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free between 20000 and 32000")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", free)
 }
-
-// portsTaken is how many freeAddress has looked at, and portsHeld what keeps others off them.
-var (
-	portsTaken atomic.Int64
-	portsHeld  sync.Map
-)
 
 func writeFile(t testing.TB, path, text string) {
 	t.Helper()

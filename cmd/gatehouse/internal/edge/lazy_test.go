@@ -223,26 +223,28 @@ func TestTheContextOfAConnectionEndsWithIt(t *testing.T) {
 	}
 }
 
+// lazyPair is a connection and its other end.
+func lazyPair(t *testing.T) (*lazyConn, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	other, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := newWatch().listen(listener).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(); _ = other.Close() })
+	return conn.(*lazyConn), other
+}
+
 // Deadlines count for a call that is under way as for those to come, and again after each change.
 func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
-	pair := func(t *testing.T) (*lazyConn, net.Conn) {
-		t.Helper()
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		other, err := net.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := newWatch().listen(listener).Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close(); _ = other.Close() })
-		return conn.(*lazyConn), other
-	}
 	late := func(t *testing.T, err error) {
 		t.Helper()
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -258,7 +260,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		}
 	}
 	t.Run("set before", func(t *testing.T) {
-		c, _ := pair(t)
+		c, _ := lazyPair(t)
 		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		_, err := c.Read(buffer)
 		late(t, err)
@@ -266,7 +268,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		late(t, write(c))
 	})
 	t.Run("passed already", func(t *testing.T) {
-		c, other := pair(t)
+		c, other := lazyPair(t)
 		_, _ = other.Write([]byte("hello"))
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 		_, err := c.Read(buffer)
@@ -276,7 +278,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		late(t, err)
 	})
 	t.Run("set while somebody waits", func(t *testing.T) {
-		c, _ := pair(t)
+		c, _ := lazyPair(t)
 		ended := make(chan error, 2)
 		go func() { _, err := c.Read(buffer); ended <- err }()
 		go func() { ended <- write(c) }()
@@ -289,7 +291,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		late(t, <-ended)
 	})
 	t.Run("moved, and taken away", func(t *testing.T) {
-		c, other := pair(t)
+		c, other := lazyPair(t)
 		_ = c.SetReadDeadline(time.Now().Add(time.Hour))
 		_, _ = other.Write([]byte("a"))
 		_, _ = c.Read(buffer)
@@ -303,7 +305,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		}
 	})
 	t.Run("never too early", func(t *testing.T) {
-		c, other := pair(t)
+		c, other := lazyPair(t)
 		for range 200 {
 			began := time.Now()
 			until := began.Add(time.Minute)
@@ -316,7 +318,7 @@ func TestDeadlinesArePutOffAndNotForgotten(t *testing.T) {
 		}
 	})
 	t.Run("of one who watches", func(t *testing.T) {
-		c, _ := pair(t)
+		c, _ := lazyPair(t)
 		c.cancel = func() {}
 		_ = c.SetReadDeadline(time.Time{})
 		if n, err := c.Read(buffer[:1]); n != 0 || err != nil {
@@ -381,21 +383,7 @@ func TestDeadlinesCountForEachRequest(t *testing.T) {
 
 // Who comes to wait just when a deadline is set is held to it: neither takes a lock for that.
 func TestADeadlineThatIsSetWhileSomebodyComesToWaitCounts(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	other, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = other.Close() }()
-	conn, err := newWatch().listen(listener).Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
+	conn, _ := lazyPair(t)
 	for range 2000 {
 		_ = conn.SetReadDeadline(time.Time{})
 		ended := make(chan error, 1)
