@@ -44,9 +44,7 @@ type server struct {
 	generations generations // current, and those before it that have requests
 	reloader    *reloader   // nil: what was loaded stays
 
-	stopping atomic.Bool  // told to; requests are still answered
-	asked    atomic.Int64 // when the last request has come since then, in unix nanoseconds
-	open     atomic.Int64 // connections, but for WebSockets
+	stopping atomic.Bool // told to; requests are still answered
 	inFlight atomic.Int64
 	cut      context.CancelFunc // ends the requests that still run
 }
@@ -125,7 +123,6 @@ func launchTo(ctx context.Context, loaded *config.Loaded, logger *slog.Logger, s
 		BaseContext:                  func(net.Listener) context.Context { return requests },
 	}
 	s.edge.Configure(s.http, loaded.Server)
-	s.countConnections()
 	return s, nil
 }
 
@@ -137,7 +134,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		// The client's next request comes on another connection, to somebody who stays. Were
 		// the connection closed while it is idle, a request might be on its way.
 		w.Header()["Connection"] = []string{"close"}
-		s.asked.Store(time.Now().UnixNano())
 	}
 	g := s.current.Load()
 	for g.begin(); g != s.current.Load(); g.begin() { // another took its place meanwhile, and it may be closed
@@ -200,8 +196,7 @@ func (s *server) stop(drain proxy.Drain) error {
 	s.generations.endTunnels()
 	ending := time.AfterFunc(min(drain.Streams, drain.Timeout), func() { s.generations.endStreams() })
 	defer ending.Stop()
-	_ = s.edge.Close()
-	s.settle(ctx)
+	s.edge.Drain(ctx)
 	late := s.shutdown(ctx)
 	unfinished := s.inFlight.Load() - int64(s.generations.endStreams())
 	var err error
@@ -222,41 +217,11 @@ func (s *server) stop(drain proxy.Drain) error {
 	return errors.Join(err, s.release())
 }
 
-// shutdown waits for the requests that are under way. It reports whether some were not done
+// shutdown waits for what Drain has left: the requests of HTTP/2. It reports whether some were not done
 // when ctx ended.
 func (s *server) shutdown(ctx context.Context) (late bool) {
 	// Its other error is that of a listener which it finds closed, as stop leaves them.
 	return errors.Is(s.http.Shutdown(ctx), context.DeadlineExceeded)
-}
-
-// quiet is how long no request has come when it is believed that none is on its way.
-const quiet = 300 * time.Millisecond
-
-// settle waits, when nobody is let in any more, until those who are inside have been
-// answered once more: with that they are told to leave. Shutdown drops a request
-// that it meets between its arrival and its handler.
-func (s *server) settle(ctx context.Context) {
-	s.asked.Store(time.Now().UnixNano())
-	for s.open.Load() > 0 && time.Since(time.Unix(0, s.asked.Load())) < quiet && ctx.Err() == nil {
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// countConnections keeps s.open. It is called once for a connection that comes and once
-// for one that goes, and costs requests nothing.
-func (s *server) countConnections() {
-	crowd := s.http.ConnState
-	s.http.ConnState = func(conn net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			s.open.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			s.open.Add(-1)
-		}
-		if crowd != nil {
-			crowd(conn, state)
-		}
-	}
 }
 
 // await waits until no more than so many requests are in flight, but not for longer

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,51 @@ func TestEventsDoNotFailTheExit(t *testing.T) {
 	}
 	if body, err := io.ReadAll(answer.Body); err != nil || !strings.HasSuffix(string(body), "data: tick\n\n") {
 		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+// Who was let in before the stop and asks a second after it is answered, and told to come back
+// on another connection.
+func TestWhoWasLetInBeforeTheStopIsAnswered(t *testing.T) {
+	for name, before := range map[string]string{
+		"with nothing said yet": "",
+		"with half of the head": "POST /a HTTP/1.1\r\nHo",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, address := launchPublic(t, http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+				_, _ = io.Copy(w, in.Body)
+			}))
+			ctx, stop := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- s.serve(ctx) }()
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_, _ = io.WriteString(conn, before)
+			next, err := plainClient.Get("http://" + address) // whoever came before it is let in by then
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = next.Body.Close()
+			stop()
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(conn, strings.TrimPrefix("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", before))
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(answer.Body)
+			if err != nil || string(body) != "hello" || !answer.Close {
+				t.Errorf("got %q, %v; to be closed: %v", body, err, answer.Close)
+			}
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -81,8 +80,9 @@ func (l *boundListener) receive() {
 	}
 }
 
-// lastAccept is how long somebody may take to call Accept when the listener is closed.
-const lastAccept = time.Second
+// lastAccept is how long somebody may take to call Accept when the listener is closed. It is
+// over if nobody does.
+const lastAccept = 10 * time.Second
 
 // deliver hands over a connection that has a place, and closes it where nobody takes it.
 func (l *boundListener) deliver(conn *boundConn) {
@@ -191,41 +191,36 @@ func (c *crowd) admit() {
 // hasGone tells whether the client has closed the connection, without reading what
 // it has sent.
 func (c *boundConn) hasGone() bool {
-	own, ok := c.Conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := own.SyscallConn()
-	if err != nil {
-		return true
-	}
-	left := false
-	err = raw.Control(func(fd uintptr) {
-		var first [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), first[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		left = n == 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR
-	})
-	return left || err != nil
+	n, err := peek(c)
+	return n == 0 || err != nil
 }
 
 // placeOf finds our connection below what others have put around it.
 func placeOf(conn net.Conn) *boundConn {
-	for {
-		switch outer := conn.(type) {
-		case *boundConn:
-			return outer
-		case *tls.Conn:
-			conn = outer.NetConn()
-		case *lazyConn:
-			conn = outer.Conn
-		case *namedConn:
-			conn = outer.Raw()
-		case *proxyproto.Conn:
-			conn = outer.Raw()
-		default:
-			return nil
+	for conn != nil {
+		if place, ok := conn.(*boundConn); ok {
+			return place
 		}
+		conn = within(conn)
 	}
+	return nil
+}
+
+// within is what a connection was put around; nil is nothing.
+func within(conn net.Conn) net.Conn {
+	switch outer := conn.(type) {
+	case *lazyConn:
+		return outer.Conn
+	case *boundConn:
+		return outer.Conn
+	case *tls.Conn:
+		return outer.NetConn()
+	case *namedConn:
+		return outer.Raw()
+	case *proxyproto.Conn:
+		return outer.Raw()
+	}
+	return nil
 }
 
 // networkOf is the zero Key for whoever has no address, such as a socket file: of those

@@ -15,6 +15,7 @@
 //	tls.go       TLS, with certificates that are files (certificates.go) or that an
 //	             authority gives (acme.go)
 //	edge.go      net/http, HTTP/1.1 and HTTP/2
+//	drain.go     who is waited for at the end, and whose connection is closed
 //
 // What a request may do is no business of this package: it knows neither paths nor
 // users. The settings are proxy.Server, which is the section `server` of the file.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"gatehouse/proxy"
@@ -28,6 +29,8 @@ type Edge struct {
 	listeners    []listener
 	crowd        *crowd // nil: no bound
 	watch        *watch
+	guests       guests
+	ended        chan struct{} // closed when nobody accepts any more, after Serve
 	tls          *tls.Config   // nil: none
 	certificates *certificates // nil: none from files
 	authority    *authority    // nil: none
@@ -56,6 +59,7 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 		logger: cmp.Or(parts.Logger, slog.New(slog.DiscardHandler)),
 		poll:   cmp.Or(parts.Poll, 3*time.Second),
 		watch:  newWatch(),
+		ended:  make(chan struct{}),
 	}
 	var faults []error
 	var err error
@@ -99,11 +103,14 @@ func Open(ctx context.Context, cfg proxy.Server, parts Parts) (*Edge, error) {
 			faults = append(faults, &listenFault{"tls.http_listen", text, err})
 		} else if e.crowd != nil {
 			e.redirect.listener = e.crowd.bound(e.redirect.listener, proxy.Peers{})
-			e.redirect.http.ConnState = e.crowd.changed
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, errors.Join(err, e.Close())
+	}
+	if e.redirect != nil {
+		e.redirect.listener = e.watch.listen(e.redirect.listener)
+		e.redirect.http.ConnContext, e.redirect.http.ConnState = e.watch.context, e.changed
 	}
 	return e, nil
 }
@@ -149,23 +156,29 @@ func (e *Edge) Configure(server *http.Server, cfg proxy.Server) {
 		PingTimeout:      15 * time.Second,
 		WriteByteTimeout: cfg.WriteTimeout,
 	}
-	server.ConnContext = e.watch.context
+	server.ConnContext, server.ConnState = e.watch.context, e.changed
+}
+
+// changed is http.Server's ConnState.
+func (e *Edge) changed(conn net.Conn, state http.ConnState) {
 	if e.crowd != nil {
-		server.ConnState = e.crowd.changed
+		e.crowd.changed(conn, state)
 	}
+	e.guests.changed(conn, state)
 }
 
 // Serve answers on every listener until one breaks or the server is shut down, and
-// returns why.
+// returns why. It is called once.
 func (e *Edge) Serve(server *http.Server) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	if e.certificates != nil {
 		go e.certificates.watch(ctx, e.poll)
 	}
-	ended := make(chan error, len(e.listeners)+1)
+	broken := make(chan error, len(e.listeners)+1)
+	var accepting sync.WaitGroup
 	for _, l := range e.listeners {
-		go func() {
+		accepting.Go(func() {
 			serve := func() error { return server.Serve(l) }
 			if !l.plain {
 				serve = func() error { return server.ServeTLS(l, "", "") }
@@ -174,16 +187,17 @@ func (e *Edge) Serve(server *http.Server) error {
 			if !errors.Is(err, http.ErrServerClosed) {
 				err = fmt.Errorf("listening on %s: %w", l.Addr(), err)
 			}
-			ended <- err
-		}()
+			broken <- err
+		})
 	}
 	if e.authority != nil {
 		go e.authority.obtain(ctx)
 	}
 	if e.redirect != nil {
-		go func() { ended <- e.redirect.serve() }()
+		accepting.Go(func() { broken <- e.redirect.serve() })
 	}
-	return <-ended
+	go func() { accepting.Wait(); close(e.ended) }()
+	return <-broken
 }
 
 // Close stops listening; connections that are there stay. Socket files are removed.
@@ -192,7 +206,6 @@ func (e *Edge) Close() error {
 		_ = l.Close() // closed already where it has served
 	}
 	if e.redirect != nil {
-		_ = e.redirect.http.Close()
 		_ = e.redirect.listener.Close()
 	}
 	return nil

@@ -79,8 +79,10 @@ func run(t *testing.T, cfg proxy.Server, handler http.Handler) (*Edge, *lines) {
 	served := make(chan error, 1)
 	go func() { served <- e.Serve(server) }()
 	t.Cleanup(func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		e.Drain(over)
 		_ = server.Close()
-		_ = e.Close()
 		<-served
 	})
 	return e, log

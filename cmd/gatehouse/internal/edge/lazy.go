@@ -35,6 +35,8 @@ type lazyConn struct {
 	of     *watch
 	cancel context.CancelFunc // what this connection asks for; nil: nobody watches
 	short  proxy.Instead
+	stage  atomic.Uint32 // between two requests (see drain.go)
+	http2  bool          // without TLS; known from the first byte on
 
 	mu          sync.Mutex
 	read, write deadline
@@ -132,11 +134,17 @@ func (c *lazyConn) Read(p []byte) (int, error) {
 	if c.read.news.Load() {
 		if n, done, err := c.prepare(p); done {
 			c.read.waiting.Add(-1)
+			if n > 0 {
+				c.heard(p[:n])
+			}
 			return n, err
 		}
 	}
 	n, err := c.receive(p)
 	c.read.waiting.Add(-1)
+	if n > 0 {
+		c.heard(p[:n])
+	}
 	return n, err
 }
 
