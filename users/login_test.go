@@ -310,13 +310,12 @@ func testDisabledWhileTheLoginWaits(t *testing.T, place *userstest.Place) {
 		}()
 		time.Sleep(20 * time.Millisecond) // the hash takes ten times that
 		place.Exec(t, `UPDATE users SET is_active = 0`)
-		updated := time.Now()
 		err := <-done
 		if errors.Is(err, users.ErrCredentials) {
 			return
 		}
-		if err != nil || time.Since(updated) > time.Second {
-			t.Fatalf("got %v, %v after the update", err, time.Since(updated))
+		if err != nil {
+			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

@@ -132,15 +132,18 @@ func TestOutage(t *testing.T) {
 				return userstest.Open(t, userstest.In(&userstest.Place{Config: users.Config{Driver: "postgres", DSN: dsn(database), Outage: outage}}), now)
 			}
 			strict, lenient := open(users.Outage{}), open(users.Outage{Mode: "serve_stale", For: 5 * time.Minute})
-			ada := userstest.Add(t, strict, users.NewUser{Username: "ada", Password: "secret"})
-			eve := userstest.Add(t, strict, users.NewUser{Username: "eve", Password: "secret"})
-			token, over := began(t, strict, ada, clock), began(t, strict, ada, clock)
-			if err := strict.EndSession(t.Context(), over); err != nil {
+			command := userstest.Open(t, userstest.In(&userstest.Place{Config: users.Config{
+				Driver: "postgres", DSN: server.DSN(database) + "&connect_timeout=30", AcquireTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second,
+			}}), now)
+			ada := userstest.Add(t, command, users.NewUser{Username: "ada", Password: "secret"})
+			eve := userstest.Add(t, command, users.NewUser{Username: "eve", Password: "secret"})
+			token, over := began(t, command, ada, clock), began(t, command, ada, clock)
+			if err := command.EndSession(t.Context(), over); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(2500 * time.Millisecond) // all has been heard of
+			heard(t, func(change string) { server.SQL(t, database, change) }, strict, lenient)
 			for _, s := range []*users.Store{strict, lenient} {
-				live(t, s, ada.ID)
+				patiently(t, func() error { return second(s.LiveUser(t.Context(), ada.ID)) })
 			}
 
 			o.away()
@@ -220,13 +223,18 @@ func TestOutage(t *testing.T) {
 				}
 			}
 			t.Logf("healed after %v", time.Since(begin))
-			if _, err := strict.UpdateUser(t.Context(), "ada", users.Change{Active: new(false)}); err != nil {
-				t.Fatal(err)
-			}
-			for begin := time.Now(); live(t, lenient, ada.ID).IsActive; time.Sleep(5 * time.Millisecond) {
+			patiently(t, func() error {
+				return second(strict.UpdateUser(t.Context(), "ada", users.Change{Active: new(false)}))
+			})
+			for begin, active := time.Now(), true; active; time.Sleep(5 * time.Millisecond) {
 				if time.Since(begin) > 60*time.Second {
 					t.Fatal("changes are not heard of any more")
 				}
+				patiently(t, func() error {
+					u, err := lenient.LiveUser(t.Context(), ada.ID)
+					active = err != nil || u.IsActive
+					return err
+				})
 			}
 		})
 	}

@@ -123,9 +123,9 @@ func testUsersOfASite(t *testing.T, place *userstest.Place) {
 }
 
 // settle waits until the stores have heard of their own changes, and hold the people.
-func settle(t *testing.T, stores []*users.Store, people map[string]users.User) {
+func settle(t *testing.T, place *userstest.Place, stores []*users.Store, people map[string]users.User) {
 	t.Helper()
-	time.Sleep(2500 * time.Millisecond)
+	heard(t, func(change string) { place.Exec(t, change) }, stores...)
 	for _, s := range stores {
 		for _, u := range people {
 			live(t, s, u.ID)
@@ -168,7 +168,7 @@ for name in ["disabled", "deleted", "password", "groups", "renamed", "reused", "
 		}
 		people[name], tokens[name] = u, began(t, s, u, now)
 	}
-	settle(t, []*users.Store{s, other}, people)
+	settle(t, place, []*users.Store{s, other}, people)
 	site.shell(t, `
 from django.contrib.auth.models import User, Group
 from django.contrib.auth.hashers import make_password
@@ -431,7 +431,7 @@ func testOutageOfASite(t *testing.T, place *userstest.Place) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settle(t, []*users.Store{s}, map[string]users.User{"ada": u})
+	settle(t, place, []*users.Store{s}, map[string]users.User{"ada": u})
 	away, back := site.cut(t)
 	away()
 	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) { // a file is opened anew after some seconds

@@ -2,12 +2,68 @@ package users_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"gatehouse/users"
 	"gatehouse/users/userstest"
 )
+
+// heard waits until the stores have read in the feed whatever was changed until now, and
+// nothing is left to be read: a change to an account that nobody has, done past them, comes
+// behind all of it.
+func heard(t *testing.T, do func(change string), stores ...*users.Store) {
+	t.Helper()
+	const nobody = 1 << 40
+	var last atomic.Int64
+	told := make(chan int, 1000)
+	for i, s := range stores {
+		stop := s.Watch(func(n users.Notice) {
+			if n.UserID == last.Load() {
+				told <- i
+			}
+		})
+		defer stop()
+	}
+	for try := range int64(12) { // whoever begins to read anew passes over one
+		last.Store(nobody + try)
+		do(fmt.Sprintf(`INSERT INTO user_changes (user_id, changed_at) VALUES (%d, 0)`, nobody+try))
+		open, enough := map[int]bool{}, time.After(5*time.Second)
+		for i := range stores {
+			open[i] = true
+		}
+		for late := false; len(open) > 0 && !late; {
+			select {
+			case i := <-told:
+				delete(open, i)
+			case <-enough:
+				late = true
+			}
+		}
+		if len(open) == 0 {
+			return
+		}
+	}
+	t.Fatal("the feed is not read")
+}
+
+// patiently does something until the database answers in time. A machine that is busy may
+// need more than what is set for a database that is away.
+func patiently(t *testing.T, do func() error) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := do()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, users.ErrUnavailable) || time.Since(begin) > time.Minute {
+			t.Fatal(err)
+		}
+	}
+}
 
 // Who watches is told of what ends a session, or changes an account, and no more
 // after stop.
