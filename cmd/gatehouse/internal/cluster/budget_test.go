@@ -64,10 +64,10 @@ func untilThrottled(t *testing.T, atOnce int, ask func() int) (passed int) {
 func TestReplicasShareBudgetsOfTokens(t *testing.T) {
 	long(t)
 	t.Parallel()
-	c := newCluster(t, settings{replicas: 3, throttle: "per_network: none, refresh_per_session: none, refresh_per_network: 200/24h, verify_per_network: 400/24h"})
+	c := newCluster(t, settings{replicas: 3, away: true, throttle: "per_network: none, refresh_per_session: none, refresh_per_network: 200/24h, verify_per_network: 400/24h"})
 	c.addUser("ada")
 	client := newClient(t)
-	pair := login(client, c.replicas[0].address, "ada", passwordOf("ada")).is(t, "login", 200, "")
+	pair := c.answered("login", func() answer { return login(client, c.replicas[0].address, "ada", passwordOf("ada")) })
 	verify := func(r *replica, from string) func() int {
 		return func() int { return post(t, client, r, "/api/token/verify/", from, "token", pair.Access) }
 	}

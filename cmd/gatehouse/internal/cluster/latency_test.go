@@ -236,7 +236,9 @@ func (c *cluster) store(t *testing.T) *users.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := users.Open(t.Context(), users.Config{Driver: "postgres", DSN: c.dsn(), MaxConnections: 4}, users.Parts{Hasher: hasher})
+	store, err := users.Open(t.Context(), users.Config{
+		Driver: "postgres", DSN: c.dsn(), MaxConnections: 4, AcquireTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second,
+	}, users.Parts{Hasher: hasher})
 	if err != nil {
 		t.Fatal(err)
 	}

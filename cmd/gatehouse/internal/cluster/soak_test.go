@@ -20,7 +20,7 @@ func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		long(t)
 	}
-	c := newCluster(t, settings{replicas: 3, standby: true, outage: func(i int) string {
+	c := newCluster(t, settings{replicas: 3, standby: true, away: true, outage: func(i int) string {
 		if i == 2 {
 			return "serve_stale for 5m"
 		}
