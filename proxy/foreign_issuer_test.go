@@ -144,7 +144,7 @@ func TestARealIssuerRotatesUnderLoad(t *testing.T) {
 	settings := tokens.DefaultConfig()
 	settings.Keys = nil
 	settings.TrustedIssuers = []tokens.TrustedIssuer{{
-		Issuer: p.Issuer(), Discovery: true, AllowHTTP: true, Audience: []string{p.ClientID}, Algorithms: []string{"RS256"},
+		Issuer: p.Issuer(), Discovery: true, AllowHTTP: true, Audience: []string{p.ClientID}, Algorithms: []string{"RS256"}, Timeout: time.Minute,
 		EmailClaim: []string{"email"}, GroupsClaim: []string{"groups"}, Prefix: "oidc:",
 	}}
 	authority, err := tokens.New(settings, tokens.Parts{Now: now})
@@ -250,7 +250,7 @@ func TestAttackAnUnknownIssuerOnAnOptionalRoute(t *testing.T) {
 	p, stranger := newProvider(t), newProvider(t)
 	settings := tokens.DefaultConfig()
 	settings.TrustedIssuers = []tokens.TrustedIssuer{{
-		Issuer: p.Issuer(), Discovery: true, AllowHTTP: true, Audience: []string{p.ClientID}, Algorithms: []string{"RS256"},
+		Issuer: p.Issuer(), Discovery: true, AllowHTTP: true, Audience: []string{p.ClientID}, Algorithms: []string{"RS256"}, Timeout: time.Minute,
 	}}
 	authority, err := tokens.New(settings, tokens.Parts{})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/tokens"
 	"gatehouse/tokens/keys"
@@ -81,7 +82,7 @@ func TestOneGatehouseTrustsAnother(t *testing.T) {
 	}, keys.Config{Algorithm: "EdDSA", PrivateKey: edPair})
 	cfg := tokens.DefaultConfig()
 	cfg.TrustedIssuers = []tokens.TrustedIssuer{{
-		Issuer: server.URL, Discovery: true, AllowHTTP: true, Audience: []string{"apps"}, Algorithms: []string{"EdDSA"}, UserIDClaim: []string{"user_id"}, Prefix: "first:",
+		Issuer: server.URL, Discovery: true, AllowHTTP: true, Audience: []string{"apps"}, Algorithms: []string{"EdDSA"}, UserIDClaim: []string{"user_id"}, Prefix: "first:", Timeout: time.Minute,
 	}}
 	second, err := tokens.New(cfg, tokens.Parts{Now: first.now})
 	if err != nil {

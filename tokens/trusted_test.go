@@ -193,7 +193,7 @@ func trust(f *foreigner, algs ...string) tokens.TrustedIssuer {
 	if algs == nil {
 		algs = []string{"ES256"}
 	}
-	return tokens.TrustedIssuer{Issuer: f.URL, JWKSURL: f.URL + "/jwks", Audience: []string{"apps"}, Algorithms: algs, AllowHTTP: true}
+	return tokens.TrustedIssuer{Issuer: f.URL, JWKSURL: f.URL + "/jwks", Audience: []string{"apps"}, Algorithms: algs, AllowHTTP: true, Timeout: time.Minute}
 }
 
 // good is the payload of a token that opens a route, with more members or others in place of these.

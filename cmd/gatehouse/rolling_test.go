@@ -53,7 +53,8 @@ func echoBackend(t *testing.T) string {
 // load is what clients ask until they are told to stop.
 type load struct {
 	asked, failed atomic.Int64
-	slowest       atomic.Int64 // nanoseconds
+	turns         [8]atomic.Int64 // of each client, that have come to their end
+	slowest       atomic.Int64    // nanoseconds
 	stop          func()
 }
 
@@ -65,7 +66,7 @@ func press(t *testing.T, url string, token func() string) *load {
 	var clients sync.WaitGroup
 	l.stop = sync.OnceFunc(func() { cancel(); clients.Wait() })
 	t.Cleanup(l.stop)
-	for i := range 8 {
+	for i := range l.turns {
 		clients.Go(func() {
 			client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{DisableKeepAlives: i%4 == 3}}
 			defer client.CloseIdleConnections()
@@ -76,6 +77,7 @@ func press(t *testing.T, url string, token func() string) *load {
 					l.failed.Add(1)
 					t.Logf("client %d, request %d: %v", i, n, err)
 				}
+				l.turns[i].Add(1)
 				if took := int64(time.Since(began)); took > l.slowest.Load() {
 					l.slowest.Store(took)
 				}
@@ -124,6 +126,15 @@ func askOne(client *http.Client, url, path string, post bool, token string) erro
 		return fmt.Errorf("%s: %s", answer.Status, text)
 	}
 	return nil
+}
+
+// gone waits until nobody is left who began to ask before it was called, and each has asked since.
+func (l *load) gone(t *testing.T) {
+	t.Helper()
+	for i := range l.turns {
+		enough := l.turns[i].Load() + 2
+		eventually(t, "two more turns of a client", func() bool { return l.turns[i].Load() >= enough })
+	}
 }
 
 // done stops the clients and fails if any request did.
@@ -363,7 +374,7 @@ routes: [{ name: site%d, to: app, rules: [{ path: /public/*, auth: public }, { p
 			return answer.StatusCode == http.StatusForbidden
 		})
 		login()
-		time.Sleep(200 * time.Millisecond) // with the token before until now, then with the new one
+		all.gone(t) // with the token before until now, then with the new one
 	}
 	all.done(t, fmt.Sprintf("%d reloads of routes, upstreams and keys", reloads))
 }

@@ -53,7 +53,7 @@ func (s *site) logInFrom(t *testing.T, address, name, plain string) *reply {
 // Two programs on one store have one budget, which outlives them.
 func TestTwoGatewaysCountTogether(t *testing.T) {
 	userstest.Each(t, func(t *testing.T, at *userstest.Place) {
-		both := replicas(t, 2, at.Config, "login: { throttle: { enabled: true, per_account_and_network: 5/1h, per_network: 30/1h } }", "alice")
+		both := replicas(t, 2, at.Config, "login: { throttle: { enabled: true, per_account_and_network: 5/24h, per_network: 30/24h } }", "alice")
 		kill := both[0].serve(t)
 		both[1].serve(t)
 		var mu sync.Mutex

@@ -34,7 +34,7 @@ func open(t *testing.T, url string, change func(*remote.Config)) *remote.Source 
 	t.Helper()
 	cfg := remote.Config{
 		Issuer: url, JWKSURL: url + "/jwks", Algorithms: []string{"EdDSA"}, AllowHTTP: true,
-		Refresh: time.Hour, MaxStale: 24 * time.Hour, Timeout: 5 * time.Second,
+		Refresh: time.Hour, MaxStale: 24 * time.Hour, Timeout: time.Minute,
 	}
 	if change != nil {
 		change(&cfg)
@@ -107,14 +107,22 @@ func TestAttackTheSourceOfKeys(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(c.handler)
 			t.Cleanup(server.Close)
-			s := open(t, server.URL, func(c *remote.Config) { c.Timeout = 500 * time.Millisecond })
-			key, err := s.Signer(t.Context(), "EdDSA", "one", yes)
-			if key != nil || !errors.Is(err, remote.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, %v, want %q", key, err, c.want)
+			// Some say nothing more until the time is over, and a machine that is busy may need more of it for the rest.
+			for _, timeout := range []time.Duration{500 * time.Millisecond, 5 * time.Second, 20 * time.Second} {
+				s := open(t, server.URL, func(c *remote.Config) { c.Timeout = timeout })
+				key, err := s.Signer(t.Context(), "EdDSA", "one", yes)
+				if key != nil || !errors.Is(err, remote.ErrUnavailable) {
+					t.Fatalf("got %v, %v", key, err)
+				}
+				if state := s.State(); state.Usable || state.Err == nil {
+					t.Errorf("got %+v", state)
+				}
+				if strings.Contains(err.Error(), c.want) {
+					return
+				}
+				t.Logf("within %v: %v", timeout, err)
 			}
-			if state := s.State(); state.Usable || state.Err == nil {
-				t.Errorf("got %+v", state)
-			}
+			t.Errorf("it does not say %q", c.want)
 		})
 	}
 	t.Cleanup(func() {
