@@ -10,12 +10,12 @@
 // Whatever else a server may do is as with http.Transport, and a test holds both
 // against the same servers: informational answers, answers without a length, with
 // trailers, over HTTP/1.0, cut off anywhere, malformed, too long, too late or
-// unasked. What cannot be done alike on one goroutine is handed on: requests with a
+// unasked. Only that a request was canceled may be noticed a tenth of a second later. What cannot be done alike on one goroutine is handed on: requests with a
 // body, upgrades, `Expect`, heads beyond 16 KiB, and whatever is not plain HTTP.
 //
 // In the order of the files: transport.go sends, suits.go says what is handed on,
-// exchange.go has one request and its answer on a connection, body.go is the body of
-// the answer, pool.go keeps connections for the next request.
+// exchange.go has one request and its answer on a connection, cancel.go ends one that
+// nobody waits for, body.go is the body of the answer, pool.go keeps connections for the next request.
 //
 // # A connection that is used again
 //

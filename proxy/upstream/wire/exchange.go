@@ -26,6 +26,9 @@ type conn struct {
 	bw   *bufio.Writer
 	hang func() // closes it, from whatever goroutine
 
+	watched watched     // for a request that is canceled
+	unwatch func() bool // watch.end
+
 	limit  int64     // bytes that may still be read
 	sawEnd bool      // the server has closed its side
 	until  time.Time // when a read ends; zero: never
@@ -46,6 +49,7 @@ func (t *Transport) newConn(n net.Conn) *conn {
 	}
 	c.br, c.bw = bufio.NewReader(c), bufio.NewWriter(c)
 	c.hang = func() { _ = n.Close() }
+	c.unwatch = func() bool { return t.watch.end(c) }
 	c.watchable()
 	return c
 }
@@ -79,14 +83,11 @@ func (c *conn) Write(p []byte) (int, error) {
 // connection is closed.
 func (c *conn) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c.wrote, c.limit = false, c.of.cfg.MaxHead
-	stop := func() bool { return true }
-	if ctx.Done() != nil {
-		// Not a deadline in the past: that could still be set when another request has the connection.
-		stop = context.AfterFunc(ctx, c.hang)
-	}
+	// Not a deadline in the past: that could still be set when another request has the connection.
+	c.of.watch.begin(ctx, c)
 	answer, err := c.ask(ctx, req)
 	if err != nil {
-		stop()
+		c.unwatch()
 		c.hang()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -94,7 +95,7 @@ func (c *conn) exchange(ctx context.Context, req *http.Request) (*http.Response,
 		return nil, err
 	}
 	c.limit = math.MaxInt64
-	c.deliver(ctx, req, answer, stop)
+	c.deliver(ctx, req, answer, c.unwatch)
 	return answer, nil
 }
 

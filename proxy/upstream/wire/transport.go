@@ -42,7 +42,8 @@ func (lateError) Temporary() bool { return true }
 
 // Transport is an http.RoundTripper for one server. It is safe for concurrent use.
 type Transport struct {
-	cfg Config
+	cfg   Config
+	watch watch
 
 	mu      sync.Mutex
 	idle    []*conn     // the longest unused first
