@@ -35,15 +35,15 @@ func (r *recorder) Because(reason string) { r.because = reason }
 // deadliner is what net/http's own ResponseWriter can do with its connection.
 type deadliner interface{ SetWriteDeadline(time.Time) error }
 
-func newRecorder(w http.ResponseWriter, in *http.Request, patience time.Duration) *recorder {
-	r := &recorder{ResponseWriter: w, in: in, patience: patience}
+// begin makes a recorder of r, which is zero.
+func (r *recorder) begin(w http.ResponseWriter, in *http.Request, patience time.Duration) {
+	r.ResponseWriter, r.in, r.patience = w, in, patience
 	r.deadline, _ = w.(deadliner)
 	if in.Body != http.NoBody {
 		// What the last answer on this connection has left is none of this one's: net/http
 		// itself writes when the body is first read, if the client waits to be told.
 		r.wait(0)
 	}
-	return r
 }
 
 // patienceGrain is the part of the patience that a client may be cut off too early

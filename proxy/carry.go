@@ -10,7 +10,8 @@ import (
 // into the header that brings tokens, or else into the first place that token_from
 // names. With a cookie it is one of a page of this site, unless its headers say more.
 func (g *Gateway) Carry(in *http.Request, token string) {
-	d, _ := g.consider(in, false)
+	var d Decision
+	_ = g.consider(in, &d, false)
 	policy := d.Match.Policy()
 	if header := g.tokenHeader; policy.FromHeader() {
 		in.Header[header.name] = append(in.Header[header.name], header.scheme+" "+token)

@@ -38,54 +38,53 @@ type Decision struct {
 	local        http.Handler // an endpoint of gatehouse itself, in place of an upstream
 }
 
-// decide says what becomes of a request. It writes nothing and sends nothing, and
-// whatever it cannot decide it refuses.
-func (g *Gateway) decide(in *http.Request) (Decision, *Refusal) { return g.consider(in, true) }
+// decide says what becomes of a request, and fills d, which is zero before. It writes
+// nothing and sends nothing, and whatever it cannot decide it refuses.
+func (g *Gateway) decide(in *http.Request, d *Decision) *Refusal { return g.consider(in, d, true) }
 
 // consider is decide, and counts the request against its rate limit only if told to.
-func (g *Gateway) consider(in *http.Request, count bool) (Decision, *Refusal) {
-	var d Decision
-	if refusal := g.admit(in, &d); refusal != nil {
-		return d, refusal
+func (g *Gateway) consider(in *http.Request, d *Decision, count bool) *Refusal {
+	if refusal := g.admit(in, d); refusal != nil {
+		return refusal
 	}
 	if handler, reserved := g.local.match(d.Path); reserved {
 		d.cors = g.local.cors
 		if handler == nil {
-			return d, refuseNoRoute
+			return refuseNoRoute
 		}
 		if _, ok := cors.Preflight(in); ok && d.cors != nil {
-			return d, d.answerPreflight(in, d.cors)
+			return d.answerPreflight(in, d.cors)
 		}
 		d.local = handler
-		return d, nil
+		return nil
 	}
-	if answer := g.preflight(in, &d); answer != nil {
-		return d, answer
+	if answer := g.preflight(in, d); answer != nil {
+		return answer
 	}
 	match, err := g.table.Match(d.Host, d.Path, in.Method)
 	if err != nil {
-		return d, refuseUnmatched(err)
+		return refuseUnmatched(err)
 	}
 	if !g.sameForOverride(in, d.Host, d.Path, match) {
-		return d, refuseOverride
+		return refuseOverride
 	}
 	d.Match = match
 	d.cors = g.corsOf(match)
-	if refusal := g.limitNetwork(&d, count); refusal != nil {
-		return d, refusal
+	if refusal := g.limitNetwork(d, count); refusal != nil {
+		return refusal
 	}
-	if refusal := g.authorize(in, &d); refusal != nil {
-		return d, refusal
+	if refusal := g.authorize(in, d); refusal != nil {
+		return refusal
 	}
-	if refusal := g.limitUser(&d, count); refusal != nil {
-		return d, refusal
+	if refusal := g.limitUser(d, count); refusal != nil {
+		return refusal
 	}
-	if refusal := g.aim(&d); refusal != nil {
-		return d, refusal
+	if refusal := g.aim(d); refusal != nil {
+		return refusal
 	}
 	// Last: whoever may not come in learns nothing about limits.
 	if g.maxBody > 0 && in.ContentLength > g.maxBody {
-		return d, refuseBody
+		return refuseBody
 	}
-	return d, nil
+	return nil
 }

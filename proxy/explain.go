@@ -54,13 +54,15 @@ func (e *Explanation) Answer() string {
 // nothing: no upstream is asked, nothing is logged or counted. What an upstream
 // would answer it cannot know.
 func (g *Gateway) Explain(in *http.Request) *Explanation {
-	d, refusal := g.consider(in, false)
-	e := &Explanation{Decision: d, Refusal: refusal}
+	e := &Explanation{}
+	refusal := g.consider(in, &e.Decision, false)
+	d := &e.Decision
+	e.Refusal = refusal
 	if refusal != nil || d.local != nil {
 		return e
 	}
 	e.Upstream = d.upstream.Name()
-	e.Outgoing = g.outgoing(in, &d)
+	e.Outgoing = g.outgoing(in, d)
 	e.Target = e.Outgoing.URL.RequestURI()
 	e.Removed = missing(in.Header, e.Outgoing.Header)
 	e.Added = missing(e.Outgoing.Header, in.Header)
@@ -78,7 +80,9 @@ func (g *Gateway) outgoing(in *http.Request, d *Decision) *http.Request {
 		}),
 		ErrorLog: g.errorLog,
 	}
-	proxy.ServeHTTP(nowhere{header: http.Header{}}, bared(in))
+	bare := new(http.Request)
+	bared(bare, in)
+	proxy.ServeHTTP(nowhere{header: http.Header{}}, bare)
 	return sent
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/http/httputil"
+	"reflect"
 	"time"
 
 	"gatehouse/tokens/drf"
@@ -13,23 +14,28 @@ func NewBufferPool() httputil.BufferPool { return newBufferPool() }
 
 // Forwarded is what the upstream would receive; nil if nothing.
 func (g *Gateway) Forwarded(in *http.Request) *http.Request {
-	d, refusal := g.decide(in)
+	var d Decision
+	refusal := g.decide(in, &d)
 	if refusal != nil || d.local != nil {
 		return nil
 	}
-	out := bared(in).Clone(in.Context())
+	bare := new(http.Request)
+	bared(bare, in)
+	out := bare.Clone(in.Context())
 	g.rewrite(&d, in, out)
 	return out
 }
 
 // Refusal is why a request would not be forwarded; nil if it would.
 func (g *Gateway) Refusal(in *http.Request) *Refusal {
-	_, refusal := g.decide(in)
-	return refusal
+	return g.decide(in, new(Decision))
 }
 
 // Decide is what is decided about a request.
-func (g *Gateway) Decide(in *http.Request) (Decision, *Refusal) { return g.decide(in) }
+func (g *Gateway) Decide(in *http.Request) (d Decision, refusal *Refusal) {
+	refusal = g.decide(in, &d)
+	return d, refusal
+}
 
 // Original is what another proxy asks about; ok is false where it does not ask.
 func (g *Gateway) Original(in *http.Request) (original *http.Request, ok bool) {
@@ -56,4 +62,35 @@ func LeaveAnonymous(i *Instead, text string) string {
 		return string(instead)
 	}
 	return text
+}
+
+// Kept takes out what is kept for other requests, and returns how many pieces there are and
+// what is left in them of the requests before; "" is nothing.
+func (g *Gateway) Kept() (n int, left string) {
+	for {
+		t, ok := g.trips.Get().(*trip)
+		if !ok {
+			return n, left
+		}
+		n++
+		value := reflect.ValueOf(t).Elem()
+		for i := range value.NumField() {
+			if name := value.Type().Field(i).Name; name != "proxy" && !value.Field(i).IsZero() {
+				left += " " + name
+			}
+		}
+		t.proxy.FlushInterval = 0 // of each request anew
+		if empty := g.newTrip(); !sameProxy(&t.proxy, &empty.proxy) {
+			left += " proxy"
+		}
+	}
+}
+
+// sameProxy tells whether two are set up alike, each with functions of its own.
+func sameProxy(a, b *httputil.ReverseProxy) bool {
+	if (a.Rewrite == nil) != (b.Rewrite == nil) || (a.ModifyResponse == nil) != (b.ModifyResponse == nil) ||
+		(a.ErrorHandler == nil) != (b.ErrorHandler == nil) {
+		return false
+	}
+	return a.FlushInterval == b.FlushInterval && a.BufferPool == b.BufferPool && a.ErrorLog == b.ErrorLog && (a.Transport == nil) == (b.Transport == nil)
 }

@@ -26,31 +26,29 @@ type exchange struct {
 	span     trace.Span // nil: nothing is traced
 	answered int        // by the upstream
 	began    time.Time
-	proxy    httputil.ReverseProxy
+	proxy    *httputil.ReverseProxy
+	whole    bool // all of the answer had come when its head was read, on a connection of the request's goroutine alone
+	over     bool // ReverseProxy is done with it, without a panic
 }
 
 // forward sends the request to the upstream and the answer back. It returns the
 // refusal if there was no answer. Like ReverseProxy it panics with
 // http.ErrAbortHandler when an answer breaks off, which closes the connection: a
 // client must be able to tell half an answer from a whole one.
-func (g *Gateway) forward(w *recorder, in *http.Request, d *Decision) *Refusal {
-	x := &exchange{gateway: g, decision: d, in: in, out: w, body: w.body, began: g.now()}
+func (g *Gateway) forward(t *trip, in *http.Request) *Refusal {
+	x, d := &t.exchange, &t.decision
+	x.gateway, x.decision, x.in, x.out, x.body, x.began = g, d, in, &t.out, t.out.body, g.now()
 	x.call.Line = d.line
 	x.call.Key = d.stickyKey()
 	if g.tracing != nil {
 		x.beginTrace()
 	}
 	defer x.close() // after a tunnel and a panic too
-	x.proxy = httputil.ReverseProxy{
-		Rewrite:        x.rewrite,
-		Transport:      &x.call,
-		FlushInterval:  flushInterval,
-		BufferPool:     g.buffers,
-		ErrorLog:       g.errorLog,
-		ModifyResponse: x.look,
-		ErrorHandler:   x.fail,
-	}
-	x.proxy.ServeHTTP(w, bared(in))
+	x.proxy = &t.proxy
+	x.proxy.FlushInterval = flushInterval
+	bared(&t.bared, in)
+	x.proxy.ServeHTTP(x.out, &t.bared)
+	x.over = true
 	return x.failure
 }
 
@@ -87,6 +85,7 @@ func (x *exchange) look(answer *http.Response) error {
 	}
 	if b, ok := answer.Body.(interface{ Whole(int64) bool }); ok && b.Whole(answer.ContentLength) {
 		x.proxy.FlushInterval = 0 // nothing is still to come that what is there would wait for
+		x.whole = true
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		if x.stream = x.watch(answer); x.stream == nil {

@@ -92,19 +92,20 @@ var (
 
 // check decides about the request that a proxy asks about, by the same steps as for
 // one that came here. original is that request; the question itself where there is none.
-func (g *Gateway) check(in *http.Request) (original *http.Request, d Decision, refusal *Refusal) {
-	d = Decision{Host: in.Host, Check: true, RequestID: requestID(nil, false)}
+func (g *Gateway) check(in *http.Request, d *Decision) (original *http.Request, refusal *Refusal) {
+	*d = Decision{Host: in.Host, Check: true, RequestID: requestID(nil, false)}
 	d.Client, _ = g.trusted.client(in)
 	peer, err := netip.ParseAddrPort(in.RemoteAddr)
 	known := err == nil && g.checker.from.holds(peer.Addr().Unmap().WithZone(""))
 	if !known && (err == nil || !g.checker.from.unix || ours(in) != "unix") {
-		return in, d, refuseCheckPeer
+		return in, refuseCheckPeer
 	}
 	original = g.checker.original(in)
 	if original == nil {
-		return in, d, refuseCheckURL
+		return in, refuseCheckURL
 	}
-	d, refusal = g.consider(original, true)
+	*d = Decision{}
+	refusal = g.consider(original, d, true)
 	d.Check = true
 	switch {
 	case refusal != nil:
@@ -117,7 +118,7 @@ func (g *Gateway) check(in *http.Request) (original *http.Request, d Decision, r
 	case g.checker.claimed(in.Header, d.headers):
 		refusal = refuseCheckIdentity
 	}
-	return original, d, refusal
+	return original, refusal
 }
 
 // claimed reports whether a client has sent what we would take out if we forwarded

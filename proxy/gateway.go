@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -48,6 +49,7 @@ type Gateway struct {
 	asserter     *tokens.Asserter
 	tokenHeader  tokenHeader
 	buffers      *bufferPool
+	trips        sync.Pool // of *trip
 	logger       *slog.Logger
 	access       accessLog
 	errorLog     *log.Logger
@@ -200,14 +202,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	if g.tracing != nil {
 		in, span = g.traced(in)
 	}
-	out := newRecorder(w, in, g.patience)
-	var d Decision
+	t := g.newTrip()
+	out, d := &t.out, &t.decision
+	out.begin(w, in, g.patience)
 	var refusal *Refusal
 	question := in // of another proxy, about the request that in then is
 	if g.checker.asked(in) {
-		in, d, refusal = g.check(in)
+		in, refusal = g.check(in, d)
 	} else {
-		d, refusal = g.decide(in)
+		refusal = g.decide(in, d)
 	}
 	if !d.Check {
 		out.security, out.secure = g.security[d.Match.Route], d.Client.TLS
@@ -218,15 +221,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	defer func() {
 		ended := g.now()
 		took := ended.Sub(began)
-		g.measured.end(&d, became, out.answered(), took)
-		g.logAccess(in, &d, became, out, ended, took)
+		g.measured.end(d, became, out.answered(), took)
+		g.logAccess(in, d, became, out, ended, took)
 		if span != nil {
-			g.endTrace(span, in, &d, became, out)
+			g.endTrace(span, in, d, became, out)
 		}
+		g.endTrip(t) // nobody looks at out and d any more
 	}()
 	if refusal == nil {
 		g.pacer.pass(began)
-		g.noteReported(&d)
+		g.noteReported(d)
 	} else {
 		g.pacer.hold(in.Context(), refusal, began)
 	}
@@ -234,20 +238,20 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	switch {
 	case d.Check:
 		leaveBody(w, question)
-		g.answerCheck(out, question, in, &d, refusal)
+		g.answerCheck(out, question, in, d, refusal)
 	case refusal != nil:
 		leaveBody(w, in)
 		out.now = time.Now()
-		g.answer(out, in, &d, refusal)
+		g.answer(out, in, d, refusal)
 	case d.local != nil:
 		if d.cors != nil {
 			d.cors.Apply(out.Header(), in.Header)
 		}
 		d.local.ServeHTTP(out, d.localRequest(g.guardBody(out, in)))
 	default:
-		refusal = g.forward(out, g.guardBody(out, in), &d)
+		refusal = g.forward(t, g.guardBody(out, in))
 	}
-	became = outcomeOf(&d, refusal)
+	became = outcomeOf(d, refusal)
 	if refusal != nil && refusal.Answer.Status == statusClientGone {
 		panic(http.ErrAbortHandler) // or net/http would say 200 to nobody
 	}

@@ -35,7 +35,8 @@ func TestFieldsOfTheAccessLogAreDocumented(t *testing.T) {
 		Match:     route.Match{Route: &route.Route{}, Rule: &route.Rule{}},
 		Principal: &tokens.Principal{}, Reported: refuseForbidden, Ignored: "token_expired", upstream: up, upstreamTook: time.Second,
 	}
-	out := newRecorder(httptest.NewRecorder(), in, 0)
+	out := new(recorder)
+	out.begin(httptest.NewRecorder(), in, 0)
 	out.ended = "idle"
 	g.logAccess(in, &everything, outcome{decisionRefused, "forbidden"}, out, time.Now(), time.Second)
 	var fields map[string]any

@@ -18,9 +18,9 @@ var (
 
 // bared is a request for ReverseProxy, which copies all that it is given, takes most of
 // it out again and reads the query: with the headers alone that it decides by. The others
-// join behind it, in rewrite, and so does the URL.
-func bared(in *http.Request) *http.Request {
-	out := *in
+// join behind it, in rewrite, and so does the URL. It is made in out.
+func bared(out, in *http.Request) {
+	*out = *in
 	out.URL = &noURL
 	out.Header = noHeader
 	for _, name := range []string{"Connection", "Upgrade", "Te"} {
@@ -31,7 +31,6 @@ func bared(in *http.Request) *http.Request {
 			out.Header[name] = values
 		}
 	}
-	return &out
 }
 
 // passing are the headers of a client that ReverseProxy would pass on: all but those of

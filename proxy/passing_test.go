@@ -42,7 +42,9 @@ func TestHeadersPassAsInReverseProxy(t *testing.T) {
 		}
 		before := in.Header.Clone()
 		want := throughReverseProxy(in, nil)
-		got := throughReverseProxy(bared(in), func(out http.Header) http.Header {
+		bare := new(http.Request)
+		bared(bare, in)
+		got := throughReverseProxy(bare, func(out http.Header) http.Header {
 			return passing(in.Header, out, func(string) bool { return false }, 0)
 		})
 		if !reflect.DeepEqual(got, want) {
