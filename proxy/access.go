@@ -138,9 +138,6 @@ func (r *recorder) answered() int {
 // log is read by many.
 func (g *Gateway) logAccess(in *http.Request, d *Decision, became outcome, out *recorder, ended time.Time, took time.Duration) {
 	ctx := in.Context()
-	if !g.logger.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
 	room := g.access.room()
 	attrs := append(room.attrs[:0],
 		slog.String("method", redact(in.Method)),

@@ -76,7 +76,8 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 // the route says something about it. It refuses one that
 // would make a tunnel of a connection without having been asked to.
 func (x *exchange) look(answer *http.Response) error {
-	x.decision.upstreamTook = x.gateway.now().Sub(x.began)
+	now := x.gateway.now()
+	x.decision.upstreamTook = now.Sub(x.began)
 	x.answered = answer.StatusCode
 	x.gateway.measured.answered(x.decision.upstream, x.decision.upstreamTook)
 	x.decision.publish(answer.Header, answer.Request.URL)
@@ -86,6 +87,9 @@ func (x *exchange) look(answer *http.Response) error {
 	if b, ok := answer.Body.(interface{ Whole(int64) bool }); ok && b.Whole(answer.ContentLength) {
 		x.proxy.FlushInterval = 0 // nothing is still to come that what is there would wait for
 		x.whole = true
+		if x.gateway.realTime {
+			x.out.now = now // it is written at once
+		}
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		if x.stream = x.watch(answer); x.stream == nil {

@@ -54,6 +54,7 @@ type Gateway struct {
 	access       accessLog
 	errorLog     *log.Logger
 	now          func() time.Time
+	realTime     bool // now is that of deadlines
 	security     map[*route.Route]*security
 	measured     measured
 	reports      reports
@@ -105,7 +106,7 @@ func New(cfg Config, parts Parts) (*Gateway, error) {
 		now:          parts.Now,
 	}
 	if g.now == nil {
-		g.now = time.Now
+		g.now, g.realTime = time.Now, true
 	}
 	g.access.lines, _ = g.logger.Handler().(lineTaker)
 	g.pacer = newPacer(parts.GarbageRate, g.now)
@@ -222,7 +223,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		ended := g.now()
 		took := ended.Sub(began)
 		g.measured.end(d, became, out.answered(), took)
-		g.logAccess(in, d, became, out, ended, took)
+		if g.logger.Enabled(in.Context(), slog.LevelInfo) {
+			g.logAccess(in, d, became, out, ended, took)
+		}
 		if span != nil {
 			g.endTrace(span, in, d, became, out)
 		}
