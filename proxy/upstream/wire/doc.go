@@ -4,8 +4,8 @@
 // reads, because a server may answer while the body of a request is still on its way.
 // Each request so wakes two goroutines and then the caller again, which costs more
 // than the rest of forwarding it. Most requests have no body. For these this package
-// writes the head, with the standard library's Request.Write, and reads the answer,
-// with its ReadResponse, one after the other.
+// writes the head, byte for byte as the standard library's Request.Write does, and reads
+// the answer, with its ReadResponse, one after the other.
 //
 // Whatever else a server may do is as with http.Transport, and a test holds both
 // against the same servers: informational answers, answers without a length, with
@@ -14,8 +14,8 @@
 // body, upgrades, `Expect`, heads beyond 16 KiB, and whatever is not plain HTTP.
 //
 // In the order of the files: transport.go sends, suits.go says what is handed on,
-// exchange.go has one request and its answer on a connection, cancel.go ends one that
-// nobody waits for, body.go is the body of the answer, pool.go keeps connections for the next request.
+// head.go writes heads, exchange.go has one request and its answer on a connection, cancel.go ends
+// one that nobody waits for, body.go is the body of the answer, pool.go keeps connections for the next request.
 //
 // # A connection that is used again
 //

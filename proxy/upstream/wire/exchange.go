@@ -23,7 +23,7 @@ type conn struct {
 	io   io.ReadWriter // net, or its stream
 	of   *Transport
 	br   *bufio.Reader
-	bw   *bufio.Writer
+	head []byte // room for that of a request
 	hang func() // closes it, from whatever goroutine
 
 	watched watched     // for a request that is canceled
@@ -42,12 +42,15 @@ type conn struct {
 	since  time.Time // unused
 }
 
+// keptHead is how large the room for a head is that a connection keeps, in bytes.
+const keptHead = 4 << 10
+
 func (t *Transport) newConn(n net.Conn) *conn {
 	c := &conn{net: n, io: n, of: t, stream: socket.Of(n)}
 	if c.stream != nil {
 		c.io = c.stream
 	}
-	c.br, c.bw = bufio.NewReader(c), bufio.NewWriter(c)
+	c.br = bufio.NewReader(c)
 	c.hang = func() { _ = n.Close() }
 	c.unwatch = func() bool { return t.watch.end(c) }
 	c.watchable()
@@ -70,22 +73,26 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write is for bw.
-func (c *conn) Write(p []byte) (int, error) {
-	n, err := c.io.Write(p)
+// write sends a request.
+func (c *conn) write(req *http.Request, fields []field) error {
+	c.head = appendHead(c.head[:0], req, fields)
+	n, err := c.io.Write(c.head)
 	if n > 0 {
 		c.wrote = true
 	}
-	return n, err
+	if cap(c.head) > keptHead {
+		c.head = nil
+	}
+	return err
 }
 
 // exchange sends a request and reads the head of its answer. After an error the
 // connection is closed.
-func (c *conn) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
+func (c *conn) exchange(ctx context.Context, req *http.Request, fields []field) (*http.Response, error) {
 	c.wrote, c.limit = false, c.of.cfg.MaxHead
 	// Not a deadline in the past: that could still be set when another request has the connection.
 	c.of.watch.begin(ctx, c)
-	answer, err := c.ask(ctx, req)
+	answer, err := c.ask(ctx, req, fields)
 	if err != nil {
 		c.unwatch()
 		c.hang()
@@ -100,12 +107,8 @@ func (c *conn) exchange(ctx context.Context, req *http.Request) (*http.Response,
 }
 
 // ask writes the request and reads heads until one that is not informational.
-func (c *conn) ask(ctx context.Context, req *http.Request) (*http.Response, error) {
-	err := req.Write(c.bw)
-	if err == nil {
-		err = c.bw.Flush()
-	}
-	if err != nil {
+func (c *conn) ask(ctx context.Context, req *http.Request, fields []field) (*http.Response, error) {
+	if err := c.write(req, fields); err != nil {
 		return nil, &unansweredError{err}
 	}
 	if err := c.hurry(c.of.cfg.FirstByte); err != nil {

@@ -9,37 +9,38 @@ import (
 // reads, which may answer before it has.
 const maxRequestHead = 16 << 10
 
-// suits tells whether a request is sent here. All others are http.Transport's, also
-// what it would refuse: so it says why.
-func suits(req *http.Request) bool {
+// suits tells whether a request is sent here, and if so appends its headers in their order. All
+// others are http.Transport's, also what it would refuse: so it says why.
+func suits(req *http.Request, fields []field) ([]field, bool) {
 	if req.Body != nil && req.Body != http.NoBody || req.ContentLength != 0 || req.TransferEncoding != nil || req.Trailer != nil || req.Close {
-		return false
+		return nil, false
 	}
 	u := req.URL
 	if u == nil || u.Scheme != "http" || u.Host == "" || req.Header == nil {
-		return false
+		return nil, false
 	}
 	if !isMethod(req.Method) || !isGraphic(u.Opaque) || !isGraphic(u.Path) || !isGraphic(u.RawPath) || !isGraphic(u.RawQuery) ||
 		!isHost(req.Host) || !isHost(u.Host) {
-		return false
+		return nil, false
 	}
 	size := len(req.Method) + max(len(u.Opaque), len(u.Path)) + len(u.RawQuery) + len(req.Host) + len("  HTTP/1.1\r\nHost: \r\n\r\n")
 	for name, values := range req.Header {
 		if !isName(name) {
-			return false
+			return nil, false
 		}
 		switch name {
 		case "Connection", "Upgrade", "Expect", "Trailer", "Transfer-Encoding":
-			return false
+			return nil, false
 		}
 		for _, value := range values {
 			if !isValue(value) {
-				return false
+				return nil, false
 			}
 			size += len(name) + len(value) + len(": \r\n")
 		}
+		fields = insert(fields, field{name, values})
 	}
-	return size <= maxRequestHead
+	return fields, size <= maxRequestHead
 }
 
 // isMethod accepts capitals; CONNECT is another thing.

@@ -55,9 +55,11 @@ type Transport struct {
 func New(cfg Config) *Transport { return &Transport{cfg: cfg} }
 
 // RoundTrip sends a request and returns its answer as http.Transport does, with
-// these limits: of httptrace, Got1xxResponse and what Request.Write calls are heeded.
+// this limit: of httptrace, Got1xxResponse alone is heeded.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !suits(req) {
+	var few [fewFields]field
+	fields, ok := suits(req, few[:0])
+	if !ok {
 		return t.cfg.Otherwise.RoundTrip(req)
 	}
 	ctx := req.Context()
@@ -72,7 +74,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, err
 		}
-		answer, err := c.exchange(ctx, req)
+		answer, err := c.exchange(ctx, req, fields)
 		if err == nil {
 			return answer, nil
 		}
