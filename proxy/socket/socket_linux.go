@@ -19,6 +19,9 @@ type Stream struct {
 	in   half
 	out  half
 
+	state state                        // of Ask
+	turn  func(fd uintptr) (done bool) // likewise, made once
+
 	looking sync.Mutex
 	silent  bool
 	look    func(fd uintptr) // of Silent, made once
@@ -55,7 +58,7 @@ func Of(conn net.Conn) *Stream {
 		return nil
 	}
 	s := &Stream{conn: conn, raw: raw}
-	s.in.step, s.out.step, s.look = s.read, s.write, s.peek
+	s.in.step, s.out.step, s.turn, s.look = s.read, s.write, s.ask, s.peek
 	return s
 }
 
@@ -98,11 +101,14 @@ func (s *Stream) Silent() bool {
 	return s.raw.Control(s.look) == nil && s.silent
 }
 
-// peek finds out for Silent. An end of the connection is 0 bytes and no error.
-func (s *Stream) peek(fd uintptr) {
+// peek finds out for Silent.
+func (s *Stream) peek(fd uintptr) { s.silent = isSilent(fd) }
+
+// isSilent is false also at the end of the connection, which is 0 bytes and no error.
+func isSilent(fd uintptr) bool {
 	var one [1]byte
 	_, errno := recv(fd, one[:], syscall.MSG_PEEK)
-	s.silent = errno == syscall.EAGAIN
+	return errno == syscall.EAGAIN
 }
 
 // read takes what is there. It is not done if nothing is.

@@ -14,3 +14,6 @@ func Of(net.Conn) *Stream { return nil }
 
 // Silent is never called.
 func (*Stream) Silent() bool { return false }
+
+// Ask is never called.
+func (*Stream) Ask([]byte, []byte) (written, n int, err error) { return 0, 0, ErrSpoken }

@@ -22,7 +22,7 @@
 // On a connection that nobody uses nothing may arrive: the end of the
 // connection, or bytes that would be taken for the answer to the next request, which may be
 // somebody else's. http.Transport has a goroutine that waits for that. Here
-// each connection is looked at before it is used again, and about every second while
+// each connection is looked at when the next request is about to be written, and about every second while
 // it waits; one on which anything has happened is closed. An answer with anything
 // behind it ends its connection too.
 //

@@ -19,12 +19,13 @@ import (
 
 // conn is a connection. One request at a time uses it, or the pool has it.
 type conn struct {
-	net  net.Conn
-	io   io.ReadWriter // net, or its stream
-	of   *Transport
-	br   *bufio.Reader
-	head []byte // room for that of a request
-	hang func() // closes it, from whatever goroutine
+	net    net.Conn
+	io     io.ReadWriter // net, or its stream
+	of     *Transport
+	br     *bufio.Reader
+	head   []byte // room for that of a request
+	unsent []byte // the head of a request, which the next Read is to send before
+	hang   func() // closes it, from whatever goroutine
 
 	watched watched     // for a request that is canceled
 	unwatch func() bool // watch.end
@@ -65,7 +66,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if int64(len(p)) > c.limit {
 		p = p[:c.limit]
 	}
-	n, err := c.io.Read(p)
+	n, err := c.receive(p)
 	if err == io.EOF { //nolint:errorlint // io.Reader's own
 		c.sawEnd = true
 	}
@@ -73,16 +74,32 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// write sends a request.
-func (c *conn) write(req *http.Request, fields []field) error {
-	c.head = appendHead(c.head[:0], req, fields)
-	n, err := c.io.Write(c.head)
-	if n > 0 {
-		c.wrote = true
+// receive reads, and where a request is to be sent with it, sends that before.
+func (c *conn) receive(p []byte) (n int, err error) {
+	if len(c.unsent) == 0 {
+		return c.io.Read(p)
 	}
-	if cap(c.head) > keptHead {
-		c.head = nil
+	var written int
+	written, n, err = c.stream.Ask(c.unsent, p)
+	c.wrote, c.unsent = written > 0, nil
+	return n, err
+}
+
+// send writes the head of a request. On a connection that was used before, that is left to the
+// first Read, which saves looking for an answer that cannot be there yet. A fresh one
+// is read from as it is: a server may have said something before it was asked.
+func (c *conn) send(req *http.Request, fields []field) error {
+	head := appendHead(c.head[:0], req, fields)
+	c.head = nil
+	if cap(head) <= keptHead {
+		c.head = head
 	}
+	if c.used && c.stream != nil {
+		c.unsent = head
+		return nil
+	}
+	n, err := c.io.Write(head)
+	c.wrote = n > 0
 	return err
 }
 
@@ -108,7 +125,7 @@ func (c *conn) exchange(ctx context.Context, req *http.Request, fields []field) 
 
 // ask writes the request and reads heads until one that is not informational.
 func (c *conn) ask(ctx context.Context, req *http.Request, fields []field) (*http.Response, error) {
-	if err := c.write(req, fields); err != nil {
+	if err := c.send(req, fields); err != nil {
 		return nil, &unansweredError{err}
 	}
 	if err := c.hurry(c.of.cfg.FirstByte); err != nil {

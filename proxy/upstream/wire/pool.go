@@ -15,7 +15,8 @@ func (t *Transport) get(ctx context.Context) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if time.Since(c.since) < t.cfg.KeepAlive && c.silent() {
+		// One with a stream is looked at when it is asked.
+		if time.Since(c.since) < t.cfg.KeepAlive && (c.stream != nil || c.silent()) {
 			return c, nil
 		}
 		c.hang()
