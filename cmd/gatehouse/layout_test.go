@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 	},
 	"cmd/gatehouse/internal/audit": nil,
 	// A program of its own that measures the other one.
-	"cmd/gatehouse/internal/bench": {"tokens/keys", "users/password"},
+	"cmd/gatehouse/internal/bench": {"tokens/keys", "users/password", "users/userstest/port"},
 	"cmd/gatehouse/internal/edge":  {"proxy", "proxy/socket", "users/rate"},
 	// It sends spans, and knows nothing of us.
 	"cmd/gatehouse/internal/tracing": nil,

@@ -178,13 +178,6 @@ func (s *sequence) requests(t *testing.T, x inquiry, words []string) (both [2]re
 	return both
 }
 
-// agree tells whether note would find no difference, and notes nothing.
-func (s *sequence) agree(x inquiry, r request, answers [2]response) bool {
-	lifetimes := s.profile.lifetimes()
-	want, _ := newQuietLedger().expect(s.profile, x, r, see(answers[0], r.target, lifetimes))
-	return see(answers[1], r.target, lifetimes).is(want)
-}
-
 // change does to a user what an administrator does, on both sides.
 func (s *sequence) change(t *testing.T, what, user, password string) {
 	t.Helper()

@@ -39,7 +39,7 @@ func (y *yard) refusers(ctx context.Context) (both []*subject, err error) {
 		if name == floorLogged {
 			log = filepath.Join(y.dir, "floor.log")
 		}
-		s, err := y.run(ctx, name, nil, nil, func(address string) *exec.Cmd {
+		s, err := y.run(name, nil, nil, func(address string) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, self, "be-floor", address)
 			cmd.Env = append(os.Environ(), "BENCH_ANSWER="+base64.StdEncoding.EncodeToString(answer), "BENCH_LOG="+log)
 			return cmd

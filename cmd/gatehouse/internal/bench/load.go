@@ -115,7 +115,7 @@ func (c *client) close() {
 }
 
 // flood sends requests one after the other on each connection, all that are given
-// in turn, until the time is over. Each answer must have the status. It returns how
+// in turn, one at least, until the time is over. Each answer must have the status. It returns how
 // many were answered.
 func flood(ctx context.Context, address string, requests [][]byte, status int, length time.Duration) (int64, error) {
 	var answered atomic.Int64
@@ -128,7 +128,7 @@ func flood(ctx context.Context, address string, requests [][]byte, status int, l
 		defer func() { over.Store(true) }()
 		n := int64(0)
 		defer func() { answered.Add(n) }()
-		for at := i * (len(requests) / connections); !over.Load() && ctx.Err() == nil; at++ {
+		for at := i * (len(requests) / connections); (n == 0 || !over.Load()) && ctx.Err() == nil; at++ {
 			got, err := c.ask(requests[at%len(requests)])
 			if err != nil {
 				return err

@@ -338,7 +338,7 @@ func (y *yard) start(ctx context.Context, file string, out io.Writer) error {
 	for range 15 {
 		cmd := exec.CommandContext(ctx, file, old.cmd.Args[1:len(old.cmd.Args)-1]...)
 		began := time.Now()
-		s, err := y.run(ctx, gatewayName, nil, nil, func(address string) *exec.Cmd {
+		s, err := y.run(gatewayName, nil, nil, func(address string) *exec.Cmd {
 			cmd.Args = append(cmd.Args, address)
 			began = time.Now()
 			return cmd

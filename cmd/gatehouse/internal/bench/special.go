@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatehouse/users/userstest/port"
 )
 
 // special is a gateway that stands by itself, with a configuration of its own and the
@@ -33,7 +34,7 @@ func (y *yard) special(ctx context.Context, name, file, text string, people ...s
 		return nil, err
 	}
 	g := &special{dir: dir, config: filepath.Join(dir, "gatehouse.yaml")}
-	if g.admin, err = freeAddress(ctx); err != nil {
+	if g.admin, err = freeAddress(); err != nil {
 		return nil, err
 	}
 	var keys strings.Builder
@@ -62,7 +63,7 @@ func (y *yard) special(ctx context.Context, name, file, text string, people ...s
 	if err != nil {
 		return nil, err
 	}
-	g.subject, err = y.run(ctx, name, algorithms, log, func(address string) *exec.Cmd {
+	g.subject, err = y.run(name, algorithms, log, func(address string) *exec.Cmd {
 		return exec.CommandContext(ctx, file, "serve", "--config", g.config, "--listen", address)
 	})
 	if err != nil {
@@ -84,13 +85,10 @@ func (g *special) tell(ctx context.Context, file, stdin string, environ []string
 	return nil
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String(), nil
+// freeAddress is one that nobody else is given before somebody listens there.
+func freeAddress() (string, error) {
+	free, err := port.Free()
+	return fmt.Sprintf("127.0.0.1:%d", free), err
 }
 
 // gauges are what a gateway says of itself.

@@ -216,6 +216,9 @@ func (s *subject) carry(ctx context.Context, kind stream, length time.Duration) 
 	pause(ctx, length/10)
 	began, worked, before := time.Now(), onProcessors(s.cmd.Process.Pid), sum()
 	pause(ctx, length)
+	for patience := time.Now().Add(time.Minute); sum() == before && ctx.Err() == nil && time.Now().Before(patience); {
+		pause(ctx, length) // something stands still
+	}
 	took, spent, done := time.Since(began), onProcessors(s.cmd.Process.Pid)-worked, sum()-before
 	over.Store(true)
 	group.Wait()

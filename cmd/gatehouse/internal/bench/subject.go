@@ -43,7 +43,7 @@ func (y *yard) open(ctx context.Context, gateway string, s settings) error {
 	if err != nil {
 		return err
 	}
-	if y.backend, err = y.run(ctx, "backend", nil, nil, func(address string) *exec.Cmd {
+	if y.backend, err = y.run("backend", nil, nil, func(address string) *exec.Cmd {
 		return exec.CommandContext(ctx, self, "be-backend", address)
 	}); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (y *yard) open(ctx context.Context, gateway string, s settings) error {
 		}
 		return err
 	}
-	if err := add(y.run(ctx, bareName, nil, nil, func(address string) *exec.Cmd {
+	if err := add(y.run(bareName, nil, nil, func(address string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, self, "be-bare", address)
 		cmd.Env = append(os.Environ(), "BENCH_BACKEND="+y.backend.address)
 		return cmd
@@ -75,7 +75,7 @@ func (y *yard) open(ctx context.Context, gateway string, s settings) error {
 		if err != nil || slices.Contains(s.no, peer.name) {
 			continue
 		}
-		if err := add(y.run(ctx, peer.name, peer.auth, nil, func(address string) *exec.Cmd { return peer.command(ctx, y, file, address) })); err != nil {
+		if err := add(y.run(peer.name, peer.auth, nil, func(address string) *exec.Cmd { return peer.command(ctx, y, file, address) })); err != nil {
 			return err
 		}
 	}
@@ -145,19 +145,18 @@ routes:
 	if err != nil {
 		return nil, err
 	}
-	return y.run(ctx, name, algorithms, log, func(address string) *exec.Cmd {
+	return y.run(name, algorithms, log, func(address string) *exec.Cmd {
 		return exec.CommandContext(ctx, file, "serve", "--config", config, "--listen", address)
 	})
 }
 
 // run starts a program that is to listen on an address, and waits until it does.
-func (y *yard) run(ctx context.Context, name string, auth []string, output *os.File, command func(address string) *exec.Cmd) (*subject, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+func (y *yard) run(name string, auth []string, output *os.File, command func(address string) *exec.Cmd) (*subject, error) {
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: name, auth: auth, address: listener.Addr().String()}
-	_ = listener.Close()
+	s := &subject{name: name, auth: auth, address: address}
 	s.cmd = command(s.address)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if output != nil {
@@ -178,7 +177,7 @@ func (s *subject) start() error {
 	}
 	s.ended = make(chan struct{})
 	go func() { _ = s.cmd.Wait(); close(s.ended) }()
-	for patience := time.Now().Add(10 * time.Second); time.Now().Before(patience); time.Sleep(time.Millisecond) {
+	for patience := time.Now().Add(time.Minute); time.Now().Before(patience); time.Sleep(time.Millisecond) {
 		select {
 		case <-s.ended:
 			return fmt.Errorf("%s ended: %s", s.name, s.output.String())
