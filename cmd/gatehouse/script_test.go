@@ -211,17 +211,21 @@ func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// repeat REGEXP PROGRAM [ARGUMENT...] runs a program until what it prints matches.
-func scriptRepeat(ts *testscript.TestScript, _ bool, args []string) {
-	want := regexp.MustCompile(args[0])
+// repeat REGEXP PROGRAM [ARGUMENT...] runs a program until it succeeds and what it prints matches; ! repeat until
+// it fails and what it says of that matches.
+func scriptRepeat(ts *testscript.TestScript, neg bool, args []string) {
+	want, file := regexp.MustCompile("(?m)"+args[0]), "stdout"
+	if neg {
+		file = "stderr"
+	}
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		ts.Check(ts.Exec(args[1], args[2:]...))
-		got := ts.ReadFile("stdout")
-		if want.MatchString(got) {
+		err := ts.Exec(args[1], args[2:]...)
+		got := ts.ReadFile(file)
+		if (err != nil) == neg && want.MatchString(got) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("there is still no %s in %s", want, got)
+			ts.Fatalf("there is still no %s in %s: %v", want, got, err)
 		}
 	}
 }
