@@ -137,8 +137,8 @@ func (e *Edge) seeOff(ctx context.Context) {
 
 // leave closes whom nobody waits for any more, and returns how many of HTTP/1 are left.
 func (g *guests) leave(now time.Time) (left int) {
-	var out []net.Conn
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	for c, guest := range g.all {
 		stage := c.stage.Load()
 		if c.speaksHTTP2(guest.outer, stage%stages) {
@@ -147,15 +147,22 @@ func (g *guests) leave(now time.Time) (left int) {
 		left++
 		if guest.since.IsZero() || guest.stage != stage {
 			guest.stage, guest.since = stage, now
-		} else if rests(guest.outer, stage%stages, now.Sub(guest.since)) && c.silent() {
-			out = append(out, guest.outer)
+		} else if rests(guest.outer, stage%stages, now.Sub(guest.since)) {
+			// By itself: TLS says goodbye first, and waits for room to say it. Nobody is to
+			// wait for that, nor is a request to arrive on another connection meanwhile that
+			// was looked at before.
+			go c.dismiss(guest.outer, stage)
 		}
 	}
-	g.mu.Unlock()
-	for _, conn := range out {
-		_ = conn.Close() // its own goroutine sees that, and takes it off the list
-	}
 	return left
+}
+
+// dismiss closes a connection if nothing has come since it was seen at this stage. Its own
+// goroutine sees that, and takes it off the list.
+func (c *lazyConn) dismiss(outer net.Conn, stage uint32) {
+	if c.silent() && c.stage.Load() == stage {
+		_ = outer.Close()
+	}
 }
 
 // rests tells whether a connection may be closed that has been at this stage for so long.

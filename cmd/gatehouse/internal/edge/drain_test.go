@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,69 @@ func TestThoseWhoRestAreClosed(t *testing.T) {
 				t.Errorf("got %q, %v; want the end of the connection", b, err)
 			}
 		})
+	}
+}
+
+// stuck is a connection whose closing takes long, as of TLS to a client that does not read.
+type stuck struct {
+	net.Conn
+	began *atomic.Int64
+	free  chan struct{}
+}
+
+func (c stuck) Close() error {
+	c.began.Add(1)
+	<-c.free
+	return nil
+}
+
+// No closing keeps others waiting, nor who drains.
+func TestAClosingThatTakesLongIsNotWaitedFor(t *testing.T) {
+	const all = 8
+	var g guests
+	var began atomic.Int64
+	free := make(chan struct{})
+	defer close(free)
+	for range all {
+		c := &lazyConn{Conn: stuck{began: &began, free: free}}
+		g.changed(c, http.StateNew)
+		g.changed(c, http.StateIdle)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		now := time.Now()
+		for late := range time.Duration(2) {
+			if left := g.leave(now.Add(late * patience)); left != all {
+				t.Errorf("%d are left, want %d", left, all)
+			}
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("who drains waits for a connection to be closed")
+	}
+	eventually(t, "each is being closed", func() bool { return began.Load() == all })
+}
+
+// A request that comes between the look and the closing is seen.
+func TestWhoHasSpokenMeanwhileIsNotClosed(t *testing.T) {
+	for name, speaks := range map[string]func(c *lazyConn, theirs net.Conn){
+		"it was read":    func(c *lazyConn, _ net.Conn) { c.heard([]byte("G")) },
+		"it is not read": func(_ *lazyConn, theirs net.Conn) { say(t, theirs, "G") },
+	} {
+		c, theirs := lazyPair(t)
+		c.enter(resting)
+		stage := c.stage.Load()
+		speaks(c, theirs)
+		if name == "it is not read" {
+			eventually(t, "arrived", func() bool { return !c.silent() })
+		}
+		c.dismiss(c, stage)
+		if _, err := c.Conn.Write([]byte("x")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
