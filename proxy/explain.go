@@ -71,11 +71,11 @@ func (g *Gateway) Explain(in *http.Request) *Explanation {
 
 // outgoing is what ReverseProxy would hand to the transport.
 func (g *Gateway) outgoing(in *http.Request, d *Decision) *http.Request {
-	var sent *http.Request
+	var asked *http.Request
 	proxy := httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) { g.rewrite(d, in, pr.Out) },
+		Rewrite: func(pr *httputil.ProxyRequest) { g.rewrite(d, in, pr.Out, new(sent)) },
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			sent = out
+			asked = out
 			return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: out}, nil
 		}),
 		ErrorLog: g.errorLog,
@@ -83,7 +83,7 @@ func (g *Gateway) outgoing(in *http.Request, d *Decision) *http.Request {
 	bare := new(http.Request)
 	bared(bare, in)
 	proxy.ServeHTTP(nowhere{header: http.Header{}}, bare)
-	return sent
+	return asked
 }
 
 type roundTripFunc func(*http.Request) (*http.Response, error)

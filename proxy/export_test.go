@@ -22,7 +22,7 @@ func (g *Gateway) Forwarded(in *http.Request) *http.Request {
 	bare := new(http.Request)
 	bared(bare, in)
 	out := bare.Clone(in.Context())
-	g.rewrite(&d, in, out)
+	g.rewrite(&d, in, out, new(sent))
 	return out
 }
 
@@ -75,9 +75,16 @@ func (g *Gateway) Kept() (n int, left string) {
 		n++
 		value := reflect.ValueOf(t).Elem()
 		for i := range value.NumField() {
-			if name := value.Type().Field(i).Name; name != "proxy" && !value.Field(i).IsZero() {
+			if name := value.Type().Field(i).Name; name != "proxy" && name != "sent" && !value.Field(i).IsZero() {
 				left += " " + name
 			}
+		}
+		for name := range t.sent.header {
+			left += " " + name
+		}
+		t.sent.header = nil
+		if !reflect.ValueOf(t.sent).IsZero() {
+			left += " sent"
 		}
 		t.proxy.FlushInterval = 0 // of each request anew
 		if empty := g.newTrip(); !sameProxy(&t.proxy, &empty.proxy) {

@@ -27,6 +27,7 @@ type exchange struct {
 	answered int        // by the upstream
 	began    time.Time
 	proxy    *httputil.ReverseProxy
+	sent     *sent
 	whole    bool // all of the answer had come when its head was read, on a connection of the request's goroutine alone
 	over     bool // ReverseProxy is done with it, without a panic
 }
@@ -44,7 +45,7 @@ func (g *Gateway) forward(t *trip, in *http.Request) *Refusal {
 		x.beginTrace()
 	}
 	defer x.close() // after a tunnel and a panic too
-	x.proxy = &t.proxy
+	x.proxy, x.sent = &t.proxy, &t.sent
 	x.proxy.FlushInterval = flushInterval
 	bared(&t.bared, in)
 	x.proxy.ServeHTTP(x.out, &t.bared)
@@ -66,7 +67,7 @@ func (d *Decision) stickyKey() uint64 {
 const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
-	x.gateway.rewrite(x.decision, x.in, pr.Out)
+	x.gateway.rewrite(x.decision, x.in, pr.Out, x.sent)
 	if x.span != nil {
 		x.inject(pr.Out.Header)
 	}

@@ -36,9 +36,12 @@ func bared(out, in *http.Request) {
 // passing are the headers of a client that ReverseProxy would pass on: all but those of
 // the connection. decided are those that it has made of a bared request. Of both those
 // are left out that are ours alone. There is room for so many more: a map that is made for a
-// few too many takes twice the memory, and twice the time to look through.
-func passing(sent, decided http.Header, ours func(name string) bool, room int) http.Header {
-	header := make(http.Header, len(sent)+room)
+// few too many takes twice the memory, and twice the time to look through. It is made in header,
+// which is empty; nil is a new one.
+func passing(header, sent, decided http.Header, ours func(name string) bool, room int) http.Header {
+	if header == nil {
+		header = make(http.Header, len(sent)+room)
+	}
 	named := namedByConnection(sent["Connection"])
 	for name, values := range sent {
 		if !isOfConnection(name) && !ours(name) && !slices.Contains(named, name) {

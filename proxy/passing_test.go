@@ -45,7 +45,7 @@ func TestHeadersPassAsInReverseProxy(t *testing.T) {
 		bare := new(http.Request)
 		bared(bare, in)
 		got := throughReverseProxy(bare, func(out http.Header) http.Header {
-			return passing(in.Header, out, func(string) bool { return false }, 0)
+			return passing(nil, in.Header, out, func(string) bool { return false }, 0)
 		})
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("%s\npasses\n%v\nand in ReverseProxy\n%v", text.String(), got, want)

@@ -38,8 +38,9 @@ func (g *Gateway) aim(d *Decision) *Refusal {
 }
 
 // rewrite turns out, which ReverseProxy has made of bared(in), into what the upstream
-// receives. What is set here stays, whatever the client wrote into Connection.
-func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
+// receives. What is set here stays, whatever the client wrote into Connection. Its headers are
+// made in those of s.
+func (g *Gateway) rewrite(d *Decision, in, out *http.Request, s *sent) {
 	*out.URL = url.URL{
 		// Scheme and Host are those of the server that the upstream chooses.
 		Path: d.target.Unescaped(), RawPath: d.target.Escaped,
@@ -56,10 +57,10 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 	// may merge trailers into headers. None pass.
 	out.Trailer = nil
 
-	header := passing(in.Header, out.Header, func(name string) bool {
+	header := passing(s.header, in.Header, out.Header, func(name string) bool {
 		return name == authorization && !g.forwardToken || isRequestID(name) || d.headers.Managed(name)
 	}, len(d.Identity)+ofForwarding)
-	out.Header = header
+	out.Header, s.header = header, header
 	if upgrade := header["Upgrade"]; upgrade != nil && (len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket")) {
 		// h2c above all: behind it a connection is a tunnel that nobody looks into.
 		delete(header, "Upgrade")
@@ -72,7 +73,8 @@ func (g *Gateway) rewrite(d *Decision, in, out *http.Request) {
 	}
 
 	// One value each, in one piece of memory; the capacities keep them apart.
-	values := []string{d.Client.Host, d.Client.Scheme(), d.Client.Port, d.RequestID, d.Client.addrText()}
+	s.values = [...]string{d.Client.Host, d.Client.Scheme(), d.Client.Port, d.RequestID, d.Client.addrText()}
+	values := &s.values
 	header["X-Forwarded-Host"] = values[0:1:1]
 	header["X-Forwarded-Proto"] = values[1:2:2]
 	header["X-Forwarded-Port"] = values[2:3:3]

@@ -23,7 +23,13 @@ func TestNoRequestSeesAnother(t *testing.T) {
 	w.backend = newBackend(t, func(out http.ResponseWriter, in *http.Request) {
 		body, _ := io.ReadAll(in.Body)
 		header := out.Header()
-		header.Set("X-Got", in.Header.Get("X-Mark")+"|"+in.Header.Get("X-User-Name")+"|"+in.Header.Get("X-User-Groups")+"|"+in.RequestURI+"|"+string(body))
+		mine := ""
+		for name := range in.Header {
+			if of, ok := strings.CutPrefix(name, "X-Only-"); ok {
+				mine += "|" + of
+			}
+		}
+		header.Set("X-Got", in.Header.Get("X-Mark")+"|"+in.Header.Get("X-User-Name")+"|"+in.Header.Get("X-User-Groups")+"|"+in.RequestURI+"|"+string(body)+mine)
 		header.Set("X-Got-Id", in.Header.Get("X-Request-Id"))
 		header.Set("X-For-"+in.Header.Get("X-Mark"), "1")
 		if in.Header.Get("X-Kind") == "chunks" {
@@ -61,7 +67,7 @@ func TestNoRequestSeesAnother(t *testing.T) {
 		mark := fmt.Sprintf("%d-%d", worker, i)
 		path := k.path + "/" + mark + "?q=" + mark
 		method := "GET"
-		lines := []string{"X-Mark: " + mark, "X-Kind: " + k.kind, bearers[k.user]}
+		lines := []string{"X-Mark: " + mark, "X-Kind: " + k.kind, bearers[k.user], "X-Only-" + mark + ": 1"}
 		if k.body != "" {
 			method = "POST"
 			lines = append(lines, fmt.Sprintf("Content-Length: %d", len(k.body)))
@@ -103,7 +109,7 @@ func TestNoRequestSeesAnother(t *testing.T) {
 		if k.user == "alice" {
 			groups = "staff"
 		}
-		if got, want := answer.Header.Get("X-Got"), mark+"|"+k.user+"|"+groups+"|"+path+"|"+k.body; got != want {
+		if got, want := answer.Header.Get("X-Got"), mark+"|"+k.user+"|"+groups+"|"+path+"|"+k.body+"|"+mark; got != want {
 			return fmt.Errorf("the backend was told %q, want %q", got, want)
 		}
 		for name := range answer.Header {

@@ -31,7 +31,12 @@ type Call struct {
 
 	server *server // that has the request
 	held   bool    // a slot
+	tries  int     // how many servers were asked
 }
+
+// Once tells whether no more than one server was asked, so that nobody is left who may still
+// be busy with sending the request to another.
+func (c *Call) Once() bool { return c.tries <= 1 }
 
 // maxTries is how many servers are asked for one request.
 const maxTries = 3
@@ -64,6 +69,7 @@ func (c *Call) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		s := u.servers[i]
 		tried |= 1 << i
+		c.tries++
 		if failed != nil {
 			out = again(out)
 		}
