@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -119,7 +121,11 @@ func appendAttr(b []byte, a *slog.Attr) []byte {
 	case slog.KindBool:
 		return strconv.AppendBool(b, a.Value.Bool())
 	case slog.KindFloat64:
-		if f := a.Value.Float64(); f == 0 || math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21 {
+		f := a.Value.Float64()
+		if thousandths := int64(f * 1000); !math.Signbit(f) && f < 1e12 && float64(thousandths)/1000 == f {
+			return appendThousandths(b, thousandths)
+		}
+		if f == 0 || math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21 {
 			return strconv.AppendFloat(b, f, 'f', -1, 64)
 		}
 	case slog.KindGroup:
@@ -135,16 +141,76 @@ func appendAttr(b []byte, a *slog.Attr) []byte {
 	return appendOther(b, a.Value)
 }
 
+// appendThousandths is what strconv makes of a number of at most three places: no other of
+// so few digits is nearest to the same float.
+func appendThousandths(b []byte, n int64) []byte {
+	b = strconv.AppendInt(b, n/1000, 10)
+	rest := n % 1000
+	if rest == 0 {
+		return b
+	}
+	b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// plainBytes is how many bytes at the beginning of text are written as they are at the least,
+// by eight: printable ASCII without quotes and backslashes.
+func plainBytes(text string) int {
+	const every, high = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for len(text)-n >= 8 {
+		b := text[n : n+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quote, back := x^'"'*every, x^'\\'*every // 0 where there is one
+		if ((x-' '*every)|(x+every)|x|(quote-every)&^quote|(back-every)&^back)&high != 0 {
+			break
+		}
+		n += 8
+	}
+	return n
+}
+
 // appendText is a JSON string.
 func appendText(b []byte, text string) []byte {
-	for i := range len(text) {
+	for i := plainBytes(text); i < len(text); i++ {
 		if c := text[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return appendOther(b, slog.StringValue(text))
+			return appendOdd(b, text)
 		}
 	}
 	b = append(b, '"')
 	b = append(b, text...)
 	return append(b, '"')
+}
+
+// appendOdd is a JSON string in which something is to be escaped. Of two control characters
+// slog has another way to write them than package json.
+func appendOdd(b []byte, text string) []byte {
+	start := len(b)
+	b = appendOther(b, slog.StringValue(text))
+	if !strings.ContainsAny(text, "\b\f") {
+		return b
+	}
+	written := slices.Clone(b[start:])
+	b = b[:start]
+	for i := 0; i < len(written); i++ {
+		if written[i] != '\\' {
+			b = append(b, written[i])
+			continue
+		}
+		i++ // of each escape the second byte says which it is
+		switch written[i] {
+		case 'b':
+			b = append(b, `\u0008`...)
+		case 'f':
+			b = append(b, `\u000c`...)
+		default:
+			b = append(b, '\\', written[i])
+		}
+	}
+	return b
 }
 
 // appendOther leaves it to the standard library to say what is rare.

@@ -11,8 +11,17 @@ import (
 
 // A line of the access log is byte for byte the one that slog would write.
 func TestAnAccessLineIsThatOfSlog(t *testing.T) {
-	texts := []string{"", "plain", `"quoted" \back`, "a<b>&c", "tab\tline\nreturn\rnul\x00esc\x1b", "del\x7f", "Grüße, 世界 👋", "bad \xff\xfe utf8", "sep\u2028\u2029", strings.Repeat("long ", 500)}
+	texts := []string{"", "plain", `"quoted" \back`, "a<b>&c", "tab\tline\nreturn\rnul\x00esc\x1b", "del\x7f", "Grüße, 世界 👋", "bad \xff\xfe utf8", "sep\u2028\u2029", `\\b \\f`, "\\\b\f\\f\"\f", strings.Repeat("long ", 500)}
 	numbers := []float64{0, 0.001, 0.5, 1, 12.345, 1e6, 123456789.125, 1e20, 1e21, 1e-7, -3.25, math.MaxFloat64}
+	for c := range 256 { // each byte at each place of eight
+		for at := range 9 {
+			texts = append(texts, strings.Repeat("x", at)+string([]byte{byte(c)})+strings.Repeat("y", 9-at))
+		}
+	}
+	for n := range 3000 {
+		numbers = append(numbers, float64(n*n)/1000, float64(n)/1000+1e-9, float64(n)*1e8+0.001, float64(n)*1e8+0.999, -float64(n)/1000)
+	}
+	numbers = append(numbers, 999_999_999_999.999, 1e12, 1e12+0.001, math.Nextafter(0.001, 1), math.Nextafter(12.5, 0), math.SmallestNonzeroFloat64)
 	var lines [][]slog.Attr
 	for _, text := range texts {
 		lines = append(lines, []slog.Attr{slog.String("path", text), slog.String(text+"x", "y"), slog.GroupAttrs("headers", slog.String("referer", text), slog.String("b", "c"))})
