@@ -67,6 +67,7 @@ func (d *Decision) stickyKey() uint64 {
 const flushInterval = 100 * time.Millisecond
 
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
+	*pr.Out = *pr.Out.WithContext(x.in.Context())
 	x.gateway.rewrite(x.decision, x.in, pr.Out, x.sent)
 	if x.span != nil {
 		x.inject(pr.Out.Header)

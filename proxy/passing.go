@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -19,8 +20,11 @@ var (
 // bared is a request for ReverseProxy, which copies all that it is given, takes most of
 // it out again and reads the query: with the headers alone that it decides by. The others
 // join behind it, in rewrite, and so does the URL. It is made in out.
+//
+// Its context is never done: ReverseProxy asks for no more than whether it ever will be, and
+// for that a channel would be made. rewrite gives the request that is sent the context of in.
 func bared(out, in *http.Request) {
-	*out = *in
+	*out = *in.WithContext(context.WithoutCancel(in.Context())) // a copy of a copy, neither of them in the heap
 	out.URL = &noURL
 	out.Header = noHeader
 	for _, name := range []string{"Connection", "Upgrade", "Te"} {
