@@ -149,7 +149,7 @@ var zoo = []species{
 			p.say(hello)
 		}
 		p.head()
-	}, asks: []ask{{}, {}, {method: "HEAD"}, {method: "OPTIONS"}}},
+	}, asks: []ask{{}, {}, {method: "HEAD"}, {method: "OPTIONS", alone: true}}},
 	{name: "closes when the next POST has come", script: func(p *peer) {
 		if p.head() {
 			p.say(hello)
