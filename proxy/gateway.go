@@ -246,6 +246,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 		leaveBody(w, in)
 		out.now = time.Now()
 		g.answer(out, in, d, refusal)
+		t.refused = true
 	case d.local != nil:
 		if d.cors != nil {
 			d.cors.Apply(out.Header(), in.Header)

@@ -13,6 +13,7 @@ type trip struct {
 	exchange exchange
 	bared    http.Request          // what ReverseProxy is given
 	sent     sent                  // what the upstream is
+	refused  bool                  // it came no further than the gateway, and was answered
 	proxy    httputil.ReverseProxy // the same for every request, but for FlushInterval
 }
 
@@ -60,6 +61,7 @@ func (g *Gateway) endTrip(t *trip) {
 	t.exchange = exchange{}
 	t.bared = http.Request{}
 	t.sent = sent{header: header}
+	t.refused = false
 	g.trips.Put(t)
 }
 
@@ -71,8 +73,8 @@ func (g *Gateway) endTrip(t *trip) {
 //
 // That all of it had come is known only of connections that are read and written by the
 // goroutine of the request (wire): http.Transport has two of its own, which may look at what is sent
-// when the handler has returned.
+// when the handler has returned. A refusal is written by this goroutine too, before it returns.
 func (t *trip) alone() bool {
 	x := &t.exchange
-	return x.over && x.whole && x.call.Once() && x.failure == nil && x.stream == nil && x.body == nil && x.span == nil && t.out.tunnel == nil
+	return t.refused || x.over && x.whole && x.call.Once() && x.failure == nil && x.stream == nil && x.body == nil && x.span == nil && t.out.tunnel == nil
 }
