@@ -159,11 +159,9 @@ func appendThousandths(b []byte, n int64) []byte {
 // plainBytes is how many bytes at the beginning of text are written as they are at the least,
 // by eight: printable ASCII without quotes and backslashes.
 func plainBytes(text string) int {
-	const every, high = 0x0101010101010101, 0x8080808080808080
 	n := 0
 	for len(text)-n >= 8 {
-		b := text[n : n+8]
-		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		x := eight(text[n:])
 		quote, back := x^'"'*every, x^'\\'*every // 0 where there is one
 		if ((x-' '*every)|(x+every)|x|(quote-every)&^quote|(back-every)&^back)&high != 0 {
 			break

@@ -126,11 +126,9 @@ func field(s string) (word, rest string) {
 // unspaced is how many bytes at the beginning of s are no white space at the least: eight
 // at a time, as long as none of them is a control character or a space. A token has hundreds.
 func unspaced(s string) int {
-	const every, high = 0x0101010101010101, 0x8080808080808080
 	n := 0
 	for len(s)-n >= 8 {
-		b := s[n : n+8]
-		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		x := eight(s[n:])
 		if (x-(' '+1)*every)&^x&high != 0 {
 			break
 		}

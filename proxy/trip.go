@@ -54,7 +54,6 @@ func (g *Gateway) endTrip(t *trip) {
 	if len(header) > mostSent {
 		header = nil
 	}
-
 	clear(header)
 	t.decision = Decision{}
 	t.out = recorder{}
